@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/dp.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "datapath/eal.h"
+#include "datapath/event.h"
+#include "datapath/inbox.h"
+#include "datapath/mempool.h"
+#include "datapath/port_vhost.h"
+#include "datapath/rcu.h"
+#include "datapath/stats.h"
+#include "datapath/table.h"
+#include "datapath/worker.h"
+
+static int
+dp_create_inboxes(const struct dp_config *config)
+{
+	int node_of_lcore[DP_LCORES_MAX + 1];
+	unsigned int i;
+
+	for (i = 0; i < config->n_lcores; i++)
+		node_of_lcore[i + 1] = config->lcore[i].node;
+	return inbox_create(config->n_lcores, node_of_lcore);
+}
+
+int
+dp_start(const struct dp_config *config, struct err *err)
+{
+	int ret;
+
+	ret = eal_start(config, err);
+	if (ret < 0)
+		return ret;
+	ret = rcu_create(config->n_lcores);
+	if (ret < 0)
+		goto err_eal;
+	ret = mempool_create(config, err);
+	if (ret < 0)
+		goto err_rcu;
+	ret = event_create();
+	if (ret < 0)
+		goto err_mempool;
+	ret = dp_create_inboxes(config);
+	if (ret < 0)
+		goto err_event;
+	ret = table_publish();
+	if (ret < 0)
+		goto err_inbox;
+	ret = worker_start(config);
+	if (ret < 0)
+		goto err_snapshot;
+	ret = vhost_start(config->doorbell_path, err);
+	if (ret < 0)
+		goto err_worker;
+	return ret;
+
+err_worker:
+	worker_stop();
+err_snapshot:
+	snapshot_publish(NULL);
+err_inbox:
+	inbox_destroy();
+err_event:
+	event_destroy();
+err_mempool:
+	mempool_destroy();
+err_rcu:
+	rcu_destroy();
+err_eal:
+	eal_stop();
+	if (ret == -ENOMEM && err->message[0] == '\0')
+		err_set_param(err, ENOMEM, "no-hugepages", "memory",
+			      "the hugepages do not hold the switch's own tables; give more "
+			      "with --memory");
+	return ret;
+}
+
+void
+dp_stop(void)
+{
+	int id;
+
+	for (id = 0; id < DP_PORTS_MAX; id++) {
+		if (table.port[id] != NULL)
+			dp_port_del(id);
+	}
+	for (id = 0; id < DP_BRIDGES_MAX; id++) {
+		fdb_destroy(table.fdb[id]);
+		table.fdb[id] = NULL;
+	}
+	vhost_stop();
+	worker_stop();
+	snapshot_publish(NULL);
+	inbox_destroy();
+	event_destroy();
+	mempool_destroy();
+	rcu_destroy();
+	eal_stop();
+}
+
+int
+dp_bridge_add(unsigned int mac_age_s, unsigned int mac_limit, struct err *err)
+{
+	int id;
+
+	for (id = 0; id < DP_BRIDGES_MAX; id++) {
+		if (table.fdb[id] != NULL)
+			continue;
+		table.fdb[id] = fdb_create(mac_limit, mac_age_s);
+		if (table.fdb[id] == NULL)
+			return err_set(err, ENOMEM, "no-memory",
+				       "no memory for a bridge of %u MACs", mac_limit);
+		return id;
+	}
+	return err_set(err, ENOSPC, "no-space", "there are %d bridges, the most that sluice has",
+		       DP_BRIDGES_MAX);
+}
+
+void
+dp_bridge_del(int bridge)
+{
+	struct fdb *fdb = table.fdb[bridge];
+
+	table.fdb[bridge] = NULL;
+	rcu_synchronize();
+	fdb_destroy(fdb);
+}
+
+void
+dp_bridge_macs(int bridge, void (*visit)(const struct dp_mac_entry *entry, void *arg), void *arg)
+{
+	fdb_visit(table.fdb[bridge], visit, arg);
+}
+
+static int
+dp_free_id(struct err *err)
+{
+	int id = table_free_id();
+
+	if (id < 0)
+		return err_set(err, ENOSPC, "no-space",
+			       "there are %d ports and uplinks, the most that sluice has",
+			       DP_PORTS_MAX);
+	return id;
+}
+
+/* The last steps of every new port, whatever its kind. */
+static int
+dp_add(struct port *p, int bridge, const struct dp_rules *rules, struct err *err)
+{
+	int ret;
+
+	p->bridge_ctl = (uint16_t)bridge;
+	p->rules_ctl = *rules;
+	p->mtu = rules->mtu;
+	ret = table_add(p, err);
+	if (ret < 0) {
+		p->ops->close(p);
+		return ret;
+	}
+	return p->id;
+}
+
+int
+dp_port_add(const struct dp_port_config *config, struct err *err)
+{
+	struct port *p;
+	unsigned int i;
+	int ret = dp_free_id(err);
+
+	if (ret < 0)
+		return ret;
+	ret = port_vhost_open(config, (uint16_t)ret, &p, err);
+	if (ret < 0)
+		return ret;
+	for (i = 0; i < p->n_queues; i++)
+		p->queue[i].lcore_ctl = config->lcore[i];
+	return dp_add(p, config->bridge, &config->rules, err);
+}
+
+int
+dp_port_connect(int port)
+{
+	return port_vhost_connect(table.port[port]);
+}
+
+int
+dp_uplink_add(const struct dp_uplink_config *config, struct err *err)
+{
+	struct dp_lcore_stats unused;
+	unsigned int n_lcores = 0, i;
+	struct port *p;
+	int ret = dp_free_id(err);
+
+	if (ret < 0)
+		return ret;
+	while (worker_stats(n_lcores + 1, &unused) == 0)
+		n_lcores++;
+	ret = port_uplink_open(config, (uint16_t)ret, n_lcores, &p, err);
+	if (ret < 0)
+		return ret;
+	for (i = 0; i < p->n_queues; i++)
+		p->queue[i].lcore_ctl = config->lcore[i % config->n_lcore];
+	return dp_add(p, config->bridge, &config->rules, err);
+}
+
+int
+dp_port_del(int port)
+{
+	struct port *p = table.port[port];
+	int ret = table_del(p);
+
+	if (ret == 0)
+		p->ops->close(p);
+	return ret;
+}
+
+int
+dp_port_set_rules(int port, const struct dp_rules *rules, struct err *err)
+{
+	struct port *p = table.port[port];
+	struct dp_rules old = p->rules_ctl;
+	int ret;
+
+	if (p->ops->set_rules != NULL) {
+		ret = p->ops->set_rules(p, rules, err);
+		if (ret < 0)
+			return ret;
+	}
+	ret = table_set_rules(p, rules, err);
+	if (ret < 0 && p->ops->set_rules != NULL)
+		p->ops->set_rules(p, &old, NULL);
+	return ret;
+}
+
+void
+dp_port_info(int port, struct dp_port_info *info)
+{
+	struct port *p = table.port[port];
+	uint16_t i;
+
+	memset(info, 0, sizeof(*info));
+	info->is_uplink = p->is_uplink;
+	info->n_queues = p->n_queues;
+	for (i = 0; i < p->n_queues; i++)
+		info->queue[i].lcore = p->queue[i].lcore_ctl;
+	p->ops->info(p, info);
+}
+
+void
+dp_port_stats(int port, int queue, struct dp_stats *stats)
+{
+	const struct port *p = table.port[port];
+	uint16_t i;
+
+	memset(stats, 0, sizeof(*stats));
+	for (i = 0; i < p->n_queues; i++) {
+		if (queue < 0 || queue == i)
+			stats_sum(stats, &p->queue[i].stats);
+	}
+	if (queue < 0)
+		stats->out_drop[DP_OUT_RING_FULL] += worker_undelivered(p->id);
+}
+
+int
+dp_lcore_stats(unsigned int lcore, struct dp_lcore_stats *stats)
+{
+	return worker_stats(lcore, stats);
+}
+
+int
+dp_pool_info(unsigned int index, struct dp_pool_info *info)
+{
+	return mempool_info(index, info);
+}
+
+int
+dp_event_fd(void)
+{
+	return event_fd();
+}
+
+/* Once a second: what the lcores take for the time, and what has not been seen for long. */
+static void
+dp_tick(void)
+{
+	struct timespec ts;
+	uint32_t now_s;
+	int bridge;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now_s = (uint32_t)ts.tv_sec;
+	if (now_s == fdb_now_s)
+		return;
+	fdb_now_s = now_s;
+	for (bridge = 0; bridge < DP_BRIDGES_MAX; bridge++) {
+		if (table.fdb[bridge] != NULL)
+			fdb_age(table.fdb[bridge]);
+	}
+}
+
+/* Returns true when a full table is to be told: once, until there is room again. */
+static bool
+dp_learn(const struct event_mac *mac)
+{
+	struct fdb *fdb = table.fdb[mac->bridge];
+
+	/* What an lcore saw may be gone since. */
+	if (fdb == NULL || table.port[mac->port] == NULL ||
+	    table.port[mac->port]->bridge_ctl != mac->bridge)
+		return false;
+	if (fdb_learn(fdb, mac->fdb_key, mac->port) != -ENOSPC || fdb->full_told_ctl)
+		return false;
+	fdb->full_told_ctl = true;
+	return true;
+}
+
+#define DP_POLL_MACS 1024 /* learned in one call, so that a flood of senders leaves time for RPC */
+
+bool
+dp_poll(struct dp_event *event)
+{
+	struct event_mac mac;
+	struct timespec ts;
+	unsigned int i;
+
+	dp_tick();
+	for (i = 0; i < DP_POLL_MACS; i++) {
+		switch (event_take(event, &mac)) {
+		case EVENT_UP:
+			return true;
+		case EVENT_NONE:
+			return false;
+		case EVENT_MAC:
+			if (!dp_learn(&mac))
+				continue;
+			clock_gettime(CLOCK_REALTIME, &ts);
+			*event = (struct dp_event){
+				.type = DP_EVENT_MAC_LIMIT,
+				.port = mac.bridge,
+				.time_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec,
+			};
+			return true;
+		}
+	}
+	return false;
+}

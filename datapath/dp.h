@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DATAPATH_DP_H
+#define DATAPATH_DP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "numa/err.h"
+
+/*
+ * The door between control/ and datapath/: all that the control thread may call or read.
+ *
+ * Plain C types only, no rte_*.h. Every function here belongs to the control thread unless it says
+ * otherwise. A function that fails has changed nothing; it returns -errno and, where it takes one,
+ * fills a struct err with a sentence for people.
+ *
+ * Ports and uplinks share one space of small ids (0 .. DP_PORTS_MAX - 1), bridges have another.
+ * An id may be given again after its port is gone.
+ */
+
+#define DP_PORTS_MAX 1024 /* vhost-user ports and uplinks together */
+#define DP_BRIDGES_MAX 64
+#define DP_LCORES_MAX 64 /* forwarding lcores, numbered from 1; lcore 0 is the control thread */
+#define DP_NODES_MAX 8 /* memory nodes */
+#define DP_QUEUES_MAX 16 /* queue pairs of a port */
+#define DP_MACS_MAX 32 /* MAC addresses given for one port */
+#define DP_UIDS_MAX 16
+#define DP_NAME_SIZE 64 /* with the terminating NUL */
+#define DP_PATH_SIZE 108 /* sun_path, with the terminating NUL */
+#define DP_DEVARGS_SIZE 256
+#define DP_MTU_MIN 68
+#define DP_MTU_MAX 9702 /* 9720 bytes of frame with header and one tag */
+#define DP_VLAN_MAX 4094
+
+/* ---- start and stop ---------------------------------------------------------------------- */
+
+struct dp_lcore_config {
+	unsigned int cpu;
+	int node;
+};
+
+struct dp_config {
+	unsigned int n_lcores; /* forwarding lcores; lcore i + 1 runs on lcore[i].cpu */
+	struct dp_lcore_config lcore[DP_LCORES_MAX];
+	const char *control_cpus; /* CPU list on which the control thread may float */
+	unsigned int memory_mib[DP_NODES_MAX]; /* hugepage memory per node */
+	unsigned int n_nodes;
+	const char *file_prefix; /* EAL's, distinct for each instance */
+	const char *eal_args; /* more EAL arguments, separated by blanks; NULL or "" for none */
+	const char *run_dir; /* a directory of ours for what has to be a file while we start */
+	const char
+		*doorbell_path; /* a unix socket of ours, see vhost_doorbell.h; at most 107 bytes */
+	bool idle_sleep; /* let an idle lcore sleep */
+	bool debug; /* show what EAL and the libraries say below "warning" */
+};
+
+/*
+ * Starts EAL, the memory pools, the lcores and the vhost-user thread. Once a process. Returns 1
+ * where all runs but the watchdog over stalled guests, for which the kernel has to offer
+ * /proc/self/task/TID/syscall. Errors: -ENOMEM (code "no-hugepages"), -EINVAL ("bad-eal-args"), -EIO.
+ */
+int dp_start(const struct dp_config *config, struct err *err);
+
+/* Closes every port, stops the lcores, gives all memory back. May wait: for the lcores. */
+void dp_stop(void);
+
+const char *dp_dpdk_version(void);
+
+/* ---- bridges ----------------------------------------------------------------------------- */
+
+/* Returns the bridge's id. Errors: -ENOSPC, -ENOMEM. `mac_limit` bounds the learned MACs. */
+int dp_bridge_add(unsigned int mac_age_s, unsigned int mac_limit, struct err *err);
+
+/* The bridge must have no ports. May wait: one grace period. */
+void dp_bridge_del(int bridge);
+
+struct dp_mac {
+	uint8_t byte[6];
+};
+
+struct dp_mac_entry {
+	struct dp_mac mac;
+	uint16_t vlan; /* DP_VLAN_ANY: a static MAC of a trunk port, valid in every VLAN of it */
+	int port;
+	bool is_static;
+	unsigned int age_s;
+};
+#define DP_VLAN_ANY 0xfff
+
+/* Calls `visit` for each known MAC, in no order. */
+void dp_bridge_macs(int bridge, void (*visit)(const struct dp_mac_entry *entry, void *arg),
+		    void *arg);
+
+/* ---- ports and uplinks ------------------------------------------------------------------- */
+
+/* Which VLANs a port carries, and how. */
+struct dp_vlans {
+	uint16_t access; /* 1..4094: untagged on the port, in this VLAN inside; 0: a trunk */
+	bool all; /* trunk of every VLAN, untagged frames (VLAN 0) too */
+	uint64_t trunks[64]; /* else one bit a VLAN id; bit 0: untagged frames */
+};
+
+/* What forwarding must know of a port or an uplink; all of it may change while the port is up. */
+struct dp_rules {
+	struct dp_vlans vlans;
+	unsigned int n_macs;
+	struct dp_mac mac[DP_MACS_MAX]; /* with any: static entries, and senders are checked */
+	bool learn; /* learn senders; unknown unicast is flooded to the port */
+	bool vepa; /* everything goes to the uplinks, nothing comes but from them */
+	uint16_t mtu; /* bytes behind the Ethernet header and tag */
+};
+
+/* Who may own and open a server socket, and who may be at its other end. */
+struct dp_socket_access {
+	uid_t owner; /* (uid_t)-1: leave */
+	gid_t group; /* (gid_t)-1: leave */
+	mode_t mode; /* 0660 */
+	unsigned int n_peer_uids; /* 0: anybody who could open the socket */
+	uid_t peer_uid[DP_UIDS_MAX];
+};
+
+struct dp_port_config {
+	char name[DP_NAME_SIZE]; /* for messages */
+	int bridge;
+	struct dp_rules rules;
+	unsigned int queues; /* pairs */
+	uint8_t lcore[DP_QUEUES_MAX]; /* lcore of each queue pair */
+	int node; /* of the mbufs */
+	bool client; /* sluice connects to the guest's socket (QEMU "server=on") */
+	char path[DP_PATH_SIZE]; /* canonical; checked by the caller */
+	uint64_t features; /* virtio features to offer; 0: dp_vhost_features() */
+	struct dp_socket_access access;
+};
+
+struct dp_uplink_config {
+	char name[DP_NAME_SIZE];
+	int bridge;
+	struct dp_rules rules;
+	char devargs[DP_DEVARGS_SIZE];
+	uint8_t lcore[DP_QUEUES_MAX]; /* lcore of rx queue i, round robin where there are more */
+	unsigned int n_lcore; /* how many of lcore[] are set, 1.. */
+};
+
+/*
+ * Opens a vhost-user port. A server port listens when the call returns, and its first guest is
+ * answered at once. A client port has no connection yet: dp_port_connect() tries for one.
+ * Returns the id. Errors: -EEXIST (code "socket-in-use": somebody listens on the path), -ENOSPC,
+ * -ENOMEM, -EIO. Path, name and rules are taken as checked. May wait: one grace period.
+ */
+int dp_port_add(const struct dp_port_config *config, struct err *err);
+
+/*
+ * Tries once to connect a client port. Errors: -ENOENT and -ECONNREFUSED (nobody there yet: try
+ * again), -ENOTSOCK, -EPERM (the peer's uid), -EALREADY (connected). Never waits for the peer.
+ */
+int dp_port_connect(int port);
+
+/* Returns the id. Errors: -ENODEV (code "no-such-device"), -EINVAL ("bad-devargs"), -EBUSY
+ * ("device-in-use"), -ENOTSUP ("mtu-refused"), -EIO ("device-refused"), -ENOSPC, -ENOMEM.
+ * May wait: for the device, and one grace period. */
+int dp_uplink_add(const struct dp_uplink_config *config, struct err *err);
+
+/* Closes a port or an uplink: nothing of it is polled, read or written when the call returns.
+ * Errors: -ENOMEM, and then the port lives on. May wait: two grace periods. */
+int dp_port_del(int port);
+
+/* Publishes new rules. Errors: -ENOMEM, -ENOTSUP (code "mtu-refused": the uplink's device). */
+int dp_port_set_rules(int port, const struct dp_rules *rules, struct err *err);
+
+/* The virtio feature bits that this build offers to a guest. Thread: any. */
+uint64_t dp_vhost_features(void);
+
+struct dp_queue_info {
+	unsigned int lcore;
+	bool enabled_to_guest; /* the guest takes frames from us on it */
+	bool enabled_from_guest; /* the guest gives frames to us on it */
+};
+
+struct dp_port_info {
+	bool is_uplink;
+	bool connected; /* vhost: a front-end is there; uplink: link up */
+	bool up; /* rings running; uplink: started */
+	int node; /* of the guest's memory, -1 unknown */
+	uint64_t features; /* offered */
+	uint64_t negotiated; /* 0 while not up */
+	int64_t connected_ns; /* CLOCK_MONOTONIC of the connection, 0: none */
+	pid_t peer_pid;
+	uid_t peer_uid;
+	uint32_t reconnects;
+	unsigned int n_queues;
+	struct dp_queue_info queue[DP_QUEUES_MAX];
+	uint32_t link_mbps; /* uplinks */
+	char driver[32]; /* uplinks: "net_af_packet" */
+};
+
+void dp_port_info(int port, struct dp_port_info *info);
+
+/* ---- counters ---------------------------------------------------------------------------- */
+
+/* Why a frame on its way out of sluice did not get there. */
+enum dp_out_drop {
+	DP_OUT_RING_FULL, /* no room in the output's ring, or in the way to its lcore */
+	DP_OUT_QUEUE_OFF, /* the guest has no queue enabled */
+	DP_OUT_NO_GUEST, /* nobody connected, or its rings do not run */
+	DP_OUT_PARK_FULL,
+	DP_OUT_PARK_EXPIRED,
+	DP_OUT_MTU, /* longer than the output's mtu, or than the buffers its guest gave */
+	DP_OUT_OFFLOAD, /* asks for work that neither the output nor software can do */
+	DP_OUT_DROPS,
+};
+
+/* Why a frame that came in went nowhere. */
+enum dp_in_drop {
+	DP_IN_BAD_FRAME, /* shorter than an Ethernet header, or a group address as source */
+	DP_IN_BAD_RING, /* a descriptor chain that is no frame */
+	DP_IN_VLAN,
+	DP_IN_SPOOF,
+	DP_IN_RATE,
+	DP_IN_STORM,
+	DP_IN_MTU,
+	DP_IN_NO_MBUF,
+	DP_IN_NO_OUTPUT, /* nobody else to give it to */
+	DP_IN_DROPS,
+};
+
+/* "ring_full", ... as the control channel spells them. */
+const char *dp_out_drop_name(enum dp_out_drop reason);
+const char *dp_in_drop_name(enum dp_in_drop reason);
+
+/*
+ * Counters of a queue pair, or of all of a port. "in" is towards sluice, "out" away from it (so a
+ * guest's rx is out, an uplink's rx is in). Each frame that came in is either in in_packets (it
+ * got at least one output, and each output counts it once: out_packets or out_drop) or in in_drop.
+ */
+struct dp_stats {
+	uint64_t in_packets, in_bytes;
+	uint64_t out_packets, out_bytes;
+	uint64_t in_drop[DP_IN_DROPS];
+	uint64_t out_drop[DP_OUT_DROPS];
+};
+
+/* Since the port was added. `queue` -1: the sum. */
+void dp_port_stats(int port, int queue, struct dp_stats *stats);
+
+struct dp_lcore_stats {
+	unsigned int lcore, cpu;
+	int node;
+	uint64_t busy_cycles; /* in rounds that moved a frame */
+	uint64_t total_cycles;
+	uint64_t packets; /* that came in, of all its queues */
+	uint64_t rounds;
+	uint64_t naps;
+};
+
+/* `lcore` counts from 1. Returns -ENOENT past the last. */
+int dp_lcore_stats(unsigned int lcore, struct dp_lcore_stats *stats);
+
+struct dp_pool_info {
+	int node;
+	unsigned int size, in_use; /* mbufs */
+	unsigned int mbuf_bytes;
+};
+
+/* `index` counts from 0. Returns -ENOENT past the last. */
+int dp_pool_info(unsigned int index, struct dp_pool_info *info);
+
+/* ---- upward ------------------------------------------------------------------------------ */
+
+enum dp_event_type {
+	DP_EVENT_PORT_CONNECTED, /* value: the peer's uid */
+	DP_EVENT_PORT_DISCONNECTED, /* the front-end is gone; a client port wants dp_port_connect() */
+	DP_EVENT_PORT_UP, /* rings run; value: negotiated features */
+	DP_EVENT_PORT_DOWN, /* rings stopped */
+	DP_EVENT_PEER_REFUSED, /* value: the uid */
+	DP_EVENT_PEER_STALLED, /* its connection was cut, since it held up all others */
+	DP_EVENT_PEER_BAD_MESSAGE, /* its connection was cut; value: the vhost-user request */
+	DP_EVENT_QUEUE_STATE, /* value: queue << 1 | enabled; queue counts vrings */
+	DP_EVENT_MAC_LIMIT, /* port: the bridge's id; its table is full */
+	DP_EVENT_UPLINK_UP,
+	DP_EVENT_UPLINK_DOWN,
+};
+
+struct dp_event {
+	enum dp_event_type type;
+	int port;
+	uint64_t value;
+	int64_t time_ns; /* CLOCK_REALTIME */
+};
+
+/* Readable when dp_poll() has something to do. */
+int dp_event_fd(void);
+
+/*
+ * The datapath's own control work: takes in what the lcores learned, ages MACs, frees what was
+ * retired, and hands up at most one event. Returns true if *event was filled: call again. To be
+ * called when dp_event_fd() is readable, and at least once a second.
+ */
+bool dp_poll(struct dp_event *event);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/eal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+#include <rte_version.h>
+
+#define EAL_ARGS_MAX 64
+
+/* Control thread. EAL keeps pointers into the arguments as long as the process lives. */
+static struct {
+	char *argv[EAL_ARGS_MAX + 1];
+	int argc;
+	bool starting;
+} eal;
+
+/*
+ * EAL sleeps 100 ms to measure the rate of the time stamp counter where the CPU does not tell it
+ * (22.11, set_tsc_freq()). That is most of the time for which guests miss us after a crash. Its
+ * arithmetic takes the real length of the sleep, and 10 ms measure to some parts in a million.
+ * The linker sends librte_eal's calls here (--wrap, in meson.build).
+ */
+#define EAL_TSC_SLEEP_NS 10000000
+
+int __real_nanosleep(const struct timespec *wanted, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *wanted, struct timespec *left);
+
+int
+__wrap_nanosleep(const struct timespec *wanted, struct timespec *left)
+{
+	static const struct timespec brief = {.tv_nsec = EAL_TSC_SLEEP_NS};
+
+	return __real_nanosleep(eal.starting ? &brief : wanted, left);
+}
+
+static int
+eal_add(const char *fmt, ...)
+{
+	va_list ap;
+	int ret;
+
+	if (eal.argc == EAL_ARGS_MAX)
+		return -E2BIG;
+	va_start(ap, fmt);
+	ret = vasprintf(&eal.argv[eal.argc], fmt, ap);
+	va_end(ap);
+	if (ret < 0)
+		return -ENOMEM;
+	eal.argc++;
+	return 0;
+}
+
+/* "0@(0-1),1@2,2@3": lcore 0 floats on the control CPUs, lcore i sits on its own. */
+static int
+eal_add_lcores(const struct dp_config *config)
+{
+	char text[32 * (DP_LCORES_MAX + 1) + 1024];
+	size_t len;
+	unsigned int i;
+
+	len = (size_t)snprintf(text, sizeof(text), "--lcores=0@(%s)", config->control_cpus);
+	for (i = 0; i < config->n_lcores && len < sizeof(text); i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, ",%u@%u", i + 1,
+					config->lcore[i].cpu);
+	return len < sizeof(text) ? eal_add("%s", text) : -E2BIG;
+}
+
+static int
+eal_add_memory(const struct dp_config *config)
+{
+	char text[16 * DP_NODES_MAX] = "";
+	size_t len = 0;
+	unsigned int node;
+
+	for (node = 0; node < config->n_nodes && len < sizeof(text); node++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%u",
+					node == 0 ? "" : ",", config->memory_mib[node]);
+	return eal_add("--socket-mem=%s", text);
+}
+
+static int
+eal_add_words(const char *words)
+{
+	const char *blanks = " \t\n";
+	char *copy, *word, *save;
+	int ret = 0;
+
+	copy = strdup(words);
+	if (copy == NULL)
+		return -ENOMEM;
+	for (word = strtok_r(copy, blanks, &save); word != NULL && ret == 0;
+	     word = strtok_r(NULL, blanks, &save))
+		ret = eal_add("%s", word);
+	free(copy);
+	return ret;
+}
+
+static int
+eal_build_args(const struct dp_config *config)
+{
+	int ret = 0;
+
+	ret |= eal_add("sluiced");
+	ret |= eal_add_lcores(config);
+	ret |= eal_add("--main-lcore=0");
+	ret |= eal_add_memory(config);
+	ret |= eal_add("--in-memory");
+	/* A vhost-user back-end takes 8 memory regions at most from net_virtio_user, as uplink. */
+	ret |= eal_add("--single-file-segments");
+	ret |= eal_add("--no-telemetry");
+	ret |= eal_add("--file-prefix=%s", config->file_prefix);
+	/* An allow list with nothing on it: no device is touched, and one may be added later. */
+	ret |= eal_add("--allow=0000:00:00.0");
+	ret |= eal_add("--log-level=%s", config->debug ? "info" : "warning");
+	/* Else it warns of each size of hugepage that the machine could have and has not. */
+	ret |= eal_add("--log-level=lib.eal:%s", config->debug ? "info" : "error");
+	if (config->eal_args != NULL)
+		ret |= eal_add_words(config->eal_args);
+	return ret == 0 ? 0 : -EINVAL;
+}
+
+/* EAL makes itself directories below RUNTIME_DIRECTORY; as all memory is without files they stay
+ * empty, and go again. */
+static int
+eal_init(const struct dp_config *config)
+{
+	char path[PATH_MAX];
+	int ret;
+
+	setenv("RUNTIME_DIRECTORY", config->run_dir, 1);
+	eal.starting = true;
+	ret = rte_eal_init(eal.argc, eal.argv);
+	eal.starting = false;
+	snprintf(path, sizeof(path), "%s/dpdk/%s", config->run_dir, config->file_prefix);
+	rmdir(path);
+	snprintf(path, sizeof(path), "%s/dpdk", config->run_dir);
+	rmdir(path);
+	return ret;
+}
+
+int
+eal_start(const struct dp_config *config, struct err *err)
+{
+	if (eal_build_args(config) < 0)
+		return err_set_param(err, EINVAL, "bad-eal-args", "eal",
+				     "the EAL arguments are too many (at most %d)", EAL_ARGS_MAX);
+	/* librte_vhost notes each message of each guest at "info". */
+	rte_log_set_global_level(config->debug ? RTE_LOG_INFO : RTE_LOG_WARNING);
+	if (eal_init(config) >= 0)
+		return 0;
+	if (rte_errno == ENOMEM)
+		return err_set_param(err, ENOMEM, "no-hugepages", "memory",
+				     "DPDK could not get its hugepages; reserve more of them "
+				     "(sysctl vm.nr_hugepages) or ask for less with --memory");
+	return err_set_param(err, EINVAL, "bad-eal-args", "eal",
+			     "DPDK's environment did not start (%s); its own message is above, "
+			     "check --eal, --lcores and --memory",
+			     rte_strerror(rte_errno));
+}
+
+void
+eal_stop(void)
+{
+	rte_eal_cleanup();
+}
+
+const char *
+dp_dpdk_version(void)
+{
+	return rte_version();
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DATAPATH_EVENT_H
+#define DATAPATH_EVENT_H
+
+#include <stdatomic.h>
+
+#include "datapath/dp.h"
+
+/*
+ * The queue upward: what lcores and librte_vhost's thread tell the control thread.
+ *
+ * Any thread posts without waiting; one reader, the control thread, takes them out. When the
+ * queue is full the event is lost and counted (the reader finds state by asking, events only
+ * tell it to look). The file descriptor becomes readable at the first event after the reader
+ * found the queue empty, so a poster makes at most one system call for each time the reader wakes.
+ */
+int event_create(void);
+void event_destroy(void);
+int event_fd(void);
+
+/* Thread: any. */
+void event_post(enum dp_event_type type, uint16_t port, uint64_t value);
+
+/* A sender seen by an lcore that the table does not know at this port. Thread: lcore. */
+void event_post_mac(uint16_t bridge, uint64_t fdb_key, uint16_t port);
+
+struct event_mac {
+	uint16_t bridge, port;
+	uint64_t fdb_key;
+};
+
+enum event_kind {
+	EVENT_NONE,
+	EVENT_UP,
+	EVENT_MAC
+};
+
+/* Takes one out. Thread: control. */
+enum event_kind event_take(struct dp_event *event, struct event_mac *mac);
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/fdb.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+_Atomic uint32_t fdb_now_s;
+
+static struct fdb_bucket *
+fdb_alloc_buckets(size_t size)
+{
+	/* Not from the hugepage heap: 64 bridges of 65,536 MACs would want 128 MiB of it. Pages
+	 * that no MAC touches cost nothing here, and the kernel may still use large ones. */
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, size, MADV_HUGEPAGE);
+	return p;
+}
+
+static size_t
+fdb_size(const struct fdb *fdb)
+{
+	return (fdb->mask + 1) * sizeof(struct fdb_bucket);
+}
+
+struct fdb *
+fdb_create(unsigned int limit, unsigned int age_s)
+{
+	struct fdb *fdb = calloc(1, sizeof(*fdb));
+
+	if (fdb == NULL)
+		return NULL;
+	fdb->limit_ctl = limit;
+	fdb->age_s_ctl = age_s;
+	/* Room for the static MACs of full ports beside the learned ones, half full at most. */
+	fdb->mask = rte_align64pow2(2 * ((uint64_t)limit + 1024) / FDB_SLOTS) - 1;
+	if (getrandom(fdb->seed, sizeof(fdb->seed), 0) != sizeof(fdb->seed))
+		goto err_free;
+	fdb->seed[1] |= 1;
+	fdb->bucket = fdb_alloc_buckets(fdb_size(fdb));
+	if (fdb->bucket == NULL)
+		goto err_free;
+	return fdb;
+
+err_free:
+	free(fdb);
+	return NULL;
+}
+
+void
+fdb_destroy(struct fdb *fdb)
+{
+	if (fdb == NULL)
+		return;
+	munmap(fdb->bucket, fdb_size(fdb));
+	free(fdb);
+}
+
+static uint16_t
+fdb_key_vlan(uint64_t key)
+{
+	return key >> 48 & 0xfff;
+}
+
+/* Puts a key that is not there into the emptier of its buckets. */
+static int
+fdb_insert(struct fdb *fdb, uint64_t key, uint16_t port, bool is_static)
+{
+	uint64_t hash = fdb_hash(fdb, key);
+	struct fdb_bucket *best = NULL;
+	unsigned int way, i, best_slot = 0, best_free = 0;
+
+	for (way = 0; way < 2; way++) {
+		struct fdb_bucket *b = fdb_bucket(fdb, hash, way);
+		unsigned int n_free = 0, slot = 0;
+
+		for (i = 0; i < FDB_SLOTS; i++) {
+			if (b->key[i] == 0) {
+				n_free++;
+				slot = i;
+			}
+		}
+		if (n_free > best_free) {
+			best = b;
+			best_free = n_free;
+			best_slot = slot;
+		}
+	}
+	if (best == NULL)
+		return -ENOSPC;
+	best->value[best_slot].port = port;
+	best->value[best_slot].is_static = is_static;
+	best->value[best_slot].seen_s = fdb_now_s;
+	atomic_store_explicit(&best->key[best_slot], key, memory_order_release);
+	return 0;
+}
+
+/* Calls fn for each used slot; clears those for which it returns true. */
+static void
+fdb_sweep(struct fdb *fdb, bool (*fn)(const struct fdb *, const struct fdb_value *, uint32_t),
+	  uint32_t arg)
+{
+	uint64_t n;
+	unsigned int i;
+
+	if (fdb->n_learned_ctl == 0)
+		return;
+	for (n = 0; n <= fdb->mask; n++) {
+		struct fdb_bucket *b = &fdb->bucket[n];
+
+		for (i = 0; i < FDB_SLOTS; i++) {
+			if (b->key[i] == 0 || b->value[i].is_static || !fn(fdb, &b->value[i], arg))
+				continue;
+			b->key[i] = 0;
+			fdb->n_learned_ctl--;
+			fdb->full_told_ctl = false;
+		}
+	}
+}
+
+int
+fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t port)
+{
+	uint16_t at;
+	struct fdb_value *v = fdb_find(fdb, key, &at);
+	int ret;
+
+	if (v != NULL && v->is_static)
+		return -EEXIST;
+	if (v != NULL) {
+		v->is_static = true;
+		v->port = port;
+		fdb->n_learned_ctl--;
+	} else {
+		ret = fdb_insert(fdb, key, port, true);
+		if (ret < 0)
+			return ret;
+	}
+	if (fdb_key_vlan(key) == DP_VLAN_ANY)
+		fdb->n_any_ctl++;
+	return 0;
+}
+
+void
+fdb_del(struct fdb *fdb, uint64_t key)
+{
+	uint64_t hash = fdb_hash(fdb, key);
+	unsigned int way, i;
+
+	for (way = 0; way < 2; way++) {
+		struct fdb_bucket *b = fdb_bucket(fdb, hash, way);
+
+		for (i = 0; i < FDB_SLOTS; i++) {
+			if (b->key[i] != key)
+				continue;
+			b->key[i] = 0;
+			if (!b->value[i].is_static)
+				fdb->n_learned_ctl--;
+			else if (fdb_key_vlan(key) == DP_VLAN_ANY)
+				fdb->n_any_ctl--;
+			return;
+		}
+	}
+}
+
+int
+fdb_learn(struct fdb *fdb, uint64_t key, uint16_t port)
+{
+	uint16_t at;
+	struct fdb_value *v = fdb_find(fdb, key, &at);
+	int ret;
+
+	if (v != NULL && v->is_static)
+		return -EEXIST;
+	if (v != NULL) {
+		v->port = port;
+		v->seen_s = fdb_now_s;
+		return 0;
+	}
+	if (fdb->n_learned_ctl >= fdb->limit_ctl)
+		return -ENOSPC;
+	ret = fdb_insert(fdb, key, port, false);
+	if (ret == 0)
+		fdb->n_learned_ctl++;
+	return ret;
+}
+
+static bool
+fdb_is_of_port(const struct fdb *fdb, const struct fdb_value *v, uint32_t port)
+{
+	(void)fdb;
+	return v->port == port;
+}
+
+void
+fdb_flush_port(struct fdb *fdb, uint16_t port)
+{
+	fdb_sweep(fdb, fdb_is_of_port, port);
+}
+
+static bool
+fdb_is_old(const struct fdb *fdb, const struct fdb_value *v, uint32_t now_s)
+{
+	return now_s - v->seen_s >= fdb->age_s_ctl;
+}
+
+void
+fdb_age(struct fdb *fdb)
+{
+	fdb_sweep(fdb, fdb_is_old, fdb_now_s);
+}
+
+void
+fdb_visit(const struct fdb *fdb, void (*visit)(const struct dp_mac_entry *, void *), void *arg)
+{
+	uint32_t now_s = fdb_now_s;
+	struct dp_mac_entry e;
+	uint64_t n;
+	unsigned int i;
+
+	for (n = 0; n <= fdb->mask; n++) {
+		const struct fdb_bucket *b = &fdb->bucket[n];
+
+		for (i = 0; i < FDB_SLOTS; i++) {
+			uint64_t key = b->key[i];
+
+			if (key == 0)
+				continue;
+			memcpy(e.mac.byte, &key, 6);
+			e.vlan = fdb_key_vlan(key);
+			e.port = b->value[i].port;
+			e.is_static = b->value[i].is_static;
+			e.age_s = e.is_static ? 0 : now_s - b->value[i].seen_s;
+			visit(&e, arg);
+		}
+	}
+}

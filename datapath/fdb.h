@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DATAPATH_FDB_H
+#define DATAPATH_FDB_H
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include <rte_ether.h>
+
+#include "datapath/dp.h"
+
+/*
+ * The forwarding database of one bridge: (VLAN, MAC) -> port id.
+ *
+ * One writer, the control thread; any number of lcores read without a lock. A hash table of
+ * buckets with two candidate buckets for each key and no displacement: a look-up touches two cache
+ * lines for a hit in the first bucket and never more than four, however full the table is. At the
+ * load that fdb_create() allows (half), both buckets of a key are full for about no key at all;
+ * if it happens the MAC stays unknown, and its frames are flooded.
+ *
+ * A key is the MAC's 48 bits, 12 bits of VLAN, and one bit that is always set, so that 0 means an
+ * empty slot. A slot is given to another key only after the old key was cleared, and a reader
+ * looks at the key again after it has read the value.
+ *
+ * The hash is keyed with random numbers of the process (multiply and shift), so that a guest
+ * cannot aim at one bucket.
+ */
+#define FDB_SLOTS 8
+#define FDB_KEY_USED RTE_BIT64(60)
+#define FDB_NO_PORT UINT16_MAX
+
+struct fdb_value {
+	_Atomic uint16_t port;
+	_Atomic bool is_static;
+	_Atomic uint32_t seen_s; /* fdb_now_s when last seen as a sender; writers: lcores, too */
+};
+
+struct fdb_bucket {
+	_Atomic uint64_t key[FDB_SLOTS];
+	struct fdb_value value[FDB_SLOTS];
+} __rte_cache_aligned;
+
+struct fdb {
+	struct fdb_bucket *bucket;
+	uint64_t mask; /* number of buckets - 1 */
+	uint64_t seed[2];
+	unsigned int n_any_ctl; /* static entries valid in any VLAN */
+	unsigned int n_learned_ctl, limit_ctl, age_s_ctl;
+	bool full_told_ctl;
+};
+
+/* Seconds since some start. Writer: control thread. */
+extern _Atomic uint32_t fdb_now_s;
+
+/* Returns NULL for no memory. Thread: control, like all that is not said to be an lcore's. */
+struct fdb *fdb_create(unsigned int limit, unsigned int age_s);
+void fdb_destroy(struct fdb *fdb);
+
+/* Adds a MAC that never ages nor moves; takes over a learned one. -EEXIST: another port has it,
+ * -ENOSPC. */
+int fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t port);
+void fdb_del(struct fdb *fdb, uint64_t key);
+
+/* Notes that the sender is at the port. -ENOSPC: mac_limit reached or no slot. -EEXIST: static. */
+int fdb_learn(struct fdb *fdb, uint64_t key, uint16_t port);
+
+/* Forgets what was learned at a port. */
+void fdb_flush_port(struct fdb *fdb, uint16_t port);
+
+/* Forgets what was not seen for the bridge's age. */
+void fdb_age(struct fdb *fdb);
+
+void fdb_visit(const struct fdb *fdb, void (*visit)(const struct dp_mac_entry *, void *),
+	       void *arg);
+
+static inline uint64_t
+fdb_key(const uint8_t mac[6], uint16_t vlan)
+{
+	uint32_t high;
+	uint16_t low;
+
+	memcpy(&high, mac, 4);
+	memcpy(&low, mac + 4, 2);
+	return FDB_KEY_USED | (uint64_t)vlan << 48 | (uint64_t)low << 32 | high;
+}
+
+static inline uint64_t
+fdb_hash(const struct fdb *fdb, uint64_t key)
+{
+	uint64_t h = (key ^ fdb->seed[0]) * fdb->seed[1];
+
+	h = (h ^ h >> 32) * fdb->seed[1];
+	return h ^ h >> 29;
+}
+
+static inline struct fdb_bucket *
+fdb_bucket(const struct fdb *fdb, uint64_t hash, unsigned int way)
+{
+	return &fdb->bucket[(way == 0 ? hash : hash >> 32) & fdb->mask];
+}
+
+/*
+ * The value of a key, or NULL. *port is what it holds; the value itself is for touching seen_s.
+ * Thread: lcore, control.
+ */
+static inline struct fdb_value *
+fdb_find(const struct fdb *fdb, uint64_t key, uint16_t *port)
+{
+	uint64_t hash = fdb_hash(fdb, key);
+	unsigned int way, i;
+
+	for (way = 0; way < 2; way++) {
+		struct fdb_bucket *b = fdb_bucket(fdb, hash, way);
+
+		for (i = 0; i < FDB_SLOTS; i++) {
+			if (atomic_load_explicit(&b->key[i], memory_order_acquire) != key)
+				continue;
+			*port = atomic_load_explicit(&b->value[i].port, memory_order_acquire);
+			if (atomic_load_explicit(&b->key[i], memory_order_relaxed) == key)
+				return &b->value[i];
+		}
+	}
+	return NULL;
+}
+
+#endif

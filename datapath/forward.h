@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DATAPATH_FORWARD_H
+#define DATAPATH_FORWARD_H
+
+#include "datapath/snapshot.h"
+
+/*
+ * Where each frame of a burst goes. Needs headers only: knows neither rings nor devices.
+ *
+ * The rules, in order, for a frame of port P:
+ *  - shorter than a header, or from a group address: bad_frame
+ *  - its VLAN: an access port's untagged (or priority-tagged) frames are in its VLAN, a trunk's
+ *    in that of their tag, untagged ones in VLAN 0; a VLAN that P does not carry: vlan
+ *  - longer than P's mtu: mtu
+ *  - not from one of P's MACs, where it has some: spoof
+ *  - to 01:80:c2:00:00:0X (IEEE 802.1Q 8.6.3, never forwarded by a bridge): no_output
+ *  - to a known MAC: there; to an unknown one: to the uplinks and to the ports that learn; to a
+ *    group: to all; each time only where the VLAN is carried, and never back to P
+ *  - a VEPA port (IEEE 802.1Qbg) speaks to uplinks alone: what it sends and what is sent to it
+ *    goes out, and what the adjacent bridge reflects is not given back to its sender
+ */
+
+/* One output of the burst under way. */
+struct forward_out {
+	const struct snap_port *sp;
+	uint16_t n;
+	uint8_t frame[BURST_MAX];
+};
+
+/* An lcore's working space. */
+struct forward {
+	unsigned int lcore;
+	unsigned int n_outs;
+	uint16_t slot_of[DP_PORTS_MAX]; /* of a port id; valid where out[slot] agrees */
+	/* Frames lost on the way to an output, by port id: its inbox was full, or there was no mbuf
+	 * for the copy. Here, since the output's own counters are its owner's to write. */
+	uint64_t undelivered[DP_PORTS_MAX];
+	struct forward_out out[DP_PORTS_MAX];
+};
+
+/*
+ * Decides, delivers and counts a burst; the caller releases it. `in` and `q` are its input.
+ * Thread: the lcore that owns q.
+ */
+void forward_burst(struct forward *f, const struct snapshot *snap, const struct snap_port *in,
+		   struct port_queue *q, struct burst *b);
+
+#endif

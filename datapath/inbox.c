@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/inbox.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+
+struct inbox_item {
+	struct rte_mbuf *m;
+	struct port_queue *queue;
+};
+
+/* [lcore]; written by the control thread before the lcores start. */
+static struct rte_ring *inbox[DP_LCORES_MAX + 1];
+
+int
+inbox_create(unsigned int n_lcores, const int *node_of_lcore)
+{
+	char name[RTE_RING_NAMESIZE];
+	unsigned int lcore;
+
+	for (lcore = 1; lcore <= n_lcores; lcore++) {
+		snprintf(name, sizeof(name), "inbox%u", lcore);
+		inbox[lcore] = rte_ring_create_elem(name, sizeof(struct inbox_item), INBOX_SIZE,
+						    node_of_lcore[lcore], RING_F_SC_DEQ);
+		if (inbox[lcore] == NULL) {
+			inbox_destroy();
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+void
+inbox_destroy(void)
+{
+	unsigned int lcore;
+
+	for (lcore = 1; lcore <= DP_LCORES_MAX; lcore++) {
+		rte_ring_free(inbox[lcore]);
+		inbox[lcore] = NULL;
+	}
+}
+
+uint16_t
+inbox_put(unsigned int lcore, struct port_queue *q, struct rte_mbuf **m, uint16_t n)
+{
+	struct inbox_item item[BURST_MAX];
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		item[i].m = m[i];
+		item[i].queue = q;
+	}
+	return (uint16_t)rte_ring_mp_enqueue_burst_elem(inbox[lcore], item, sizeof(item[0]), n,
+							NULL);
+}
+
+/* Sends a run of items for one queue. */
+static void
+inbox_send(struct port_queue *q, const struct inbox_item *item, uint16_t n)
+{
+	const struct port_ops *ops = q->port->ops;
+	struct rte_mbuf *m[BURST_MAX];
+	uint16_t i;
+
+	for (i = 0; i < n; i++)
+		m[i] = item[i].m;
+	if (ops->tx_own != NULL) {
+		ops->tx_own(q, m, n);
+	} else {
+		ops->tx_copy(q, m, n);
+		rte_pktmbuf_free_bulk(m, n);
+	}
+}
+
+unsigned int
+inbox_take(unsigned int lcore)
+{
+	struct inbox_item item[BURST_MAX];
+	unsigned int left = rte_ring_count(inbox[lcore]);
+	unsigned int total = left;
+
+	while (left > 0) {
+		unsigned int n, i, from;
+
+		n = rte_ring_sc_dequeue_burst_elem(inbox[lcore], item, sizeof(item[0]),
+						   RTE_MIN(left, (unsigned int)BURST_MAX), NULL);
+		if (n == 0)
+			break; /* counted, but its producer has not finished */
+		for (from = 0, i = 1; i <= n; i++) {
+			if (i < n && item[i].queue == item[from].queue)
+				continue;
+			inbox_send(item[from].queue, &item[from], (uint16_t)(i - from));
+			from = i;
+		}
+		left -= n;
+	}
+	return total - left;
+}

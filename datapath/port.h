@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DATAPATH_PORT_H
+#define DATAPATH_PORT_H
+
+#include <rte_mbuf.h>
+
+#include "datapath/burst.h"
+#include "datapath/dp.h"
+
+/*
+ * A port of the switch: a guest's vhost-user port or an uplink. Both look the same from outside:
+ * queues with an rx and a tx operation.
+ *
+ * Each queue pair belongs to one lcore, which alone polls it, sends on it and writes its counters;
+ * so there is no lock. A frame for a queue of another lcore goes through that lcore's inbox
+ * (inbox.h).
+ *
+ * Life: the control thread makes a port, publishes a snapshot that has it, publishes one that
+ * has not, waits, frees it. An lcore reaches ports only through its snapshot.
+ */
+struct port;
+
+struct port_queue {
+	struct dp_stats stats; /* writer: the owning lcore */
+	struct port *port;
+	uint16_t index; /* of the pair */
+	uint8_t lcore_ctl; /* owner as last published; control thread only */
+} __rte_cache_aligned;
+
+struct port_ops {
+	/* Fills b->mbuf[] and b->n with up to BURST_MAX frames that came in (burst_look() is the
+	 * caller's), counts what it had to drop itself. Thread: the owning lcore. */
+	void (*rx)(struct port_queue *q, struct burst *b);
+
+	/* Delivers n mbufs that the caller keeps and frees: the output copies. Counts every frame
+	 * of them, delivered or not. An mbuf's ol_flags and lengths say what offloads it asks for
+	 * (TX flags, as for an ethdev). It may modify an mbuf whose reference count is 1.
+	 * Thread: the owning lcore. NULL where the output keeps mbufs (then tx_own). */
+	void (*tx_copy)(struct port_queue *q, struct rte_mbuf **m, uint16_t n);
+
+	/* As tx_copy, for an output that keeps the mbufs: it owns them all from here on. */
+	void (*tx_own)(struct port_queue *q, struct rte_mbuf **m, uint16_t n);
+
+	/* The queue pair to send on for a flow that came in on pair `wanted` (any number): one that
+	 * takes frames if there is one, so that a flow keeps its order. Thread: any lcore. */
+	uint16_t (*tx_queue)(const struct port *p, uint16_t wanted);
+
+	void (*info)(struct port *p, struct dp_port_info *info);
+
+	/* Sets what of the rules the device must know: its MTU. May be NULL. Thread: control. */
+	int (*set_rules)(struct port *p, const struct dp_rules *rules, struct err *err);
+
+	/* Closes the outside resource and frees the port. No lcore knows it any more.
+	 * Thread: control. */
+	void (*close)(struct port *p);
+};
+
+struct port {
+	const struct port_ops *ops;
+	uint16_t id;
+	uint16_t n_queues;
+	bool is_uplink;
+	uint16_t mtu; /* relaxed atomic; writer: control thread; held against by the tx operations */
+	uint16_t bridge_ctl;
+	struct dp_rules rules_ctl; /* the snapshots carry what the lcores use */
+	char name[DP_NAME_SIZE];
+	struct port_queue *queue; /* [n_queues] */
+};
+
+/* port_vhost.c. The port is not in a snapshot yet. Errors as dp_port_add(). Thread: control. */
+int port_vhost_open(const struct dp_port_config *config, uint16_t id, struct port **port,
+		    struct err *err);
+int port_vhost_connect(struct port *p);
+
+/* port_uplink.c. Errors as dp_uplink_add(). Thread: control. */
+int port_uplink_open(const struct dp_uplink_config *config, uint16_t id, unsigned int n_lcores,
+		     struct port **port, struct err *err);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/port_vhost.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <rte_malloc.h>
+#include <rte_vhost.h>
+
+#include <linux/virtio_config.h>
+
+#include "datapath/vhost_doorbell.h"
+#include "datapath/vhost_guest.h"
+#include "datapath/vhost_peer.h"
+#include "datapath/vhost_watchdog.h"
+#include "datapath/vring_library.h"
+
+#define PROTOCOL_FEATURES                                                               \
+	(1ULL << VHOST_USER_PROTOCOL_F_MQ | 1ULL << VHOST_USER_PROTOCOL_F_LOG_SHMFD |   \
+	 1ULL << VHOST_USER_PROTOCOL_F_RARP | 1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK | \
+	 1ULL << VHOST_USER_PROTOCOL_F_NET_MTU | 1ULL << VHOST_USER_PROTOCOL_F_STATUS)
+
+uint64_t
+dp_vhost_features(void)
+{
+	/* What librte_vhost 22.11 offers, but for UFO, which nothing here can finish in software
+	 * for an output that lacks it, and IOMMU_PLATFORM, which nobody asked for. */
+	return 1ULL << VIRTIO_NET_F_CSUM | 1ULL << VIRTIO_NET_F_GUEST_CSUM |
+	       1ULL << VIRTIO_NET_F_MTU | 1ULL << VIRTIO_NET_F_GSO |
+	       1ULL << VIRTIO_NET_F_GUEST_TSO4 | 1ULL << VIRTIO_NET_F_GUEST_TSO6 |
+	       1ULL << VIRTIO_NET_F_GUEST_ECN | 1ULL << VIRTIO_NET_F_HOST_TSO4 |
+	       1ULL << VIRTIO_NET_F_HOST_TSO6 | 1ULL << VIRTIO_NET_F_HOST_ECN |
+	       1ULL << VIRTIO_NET_F_MRG_RXBUF | 1ULL << VIRTIO_NET_F_CTRL_VQ |
+	       1ULL << VIRTIO_NET_F_CTRL_RX | 1ULL << VIRTIO_NET_F_GUEST_ANNOUNCE |
+	       1ULL << VIRTIO_NET_F_MQ | 1ULL << VHOST_F_LOG_ALL | 1ULL << VIRTIO_F_ANY_LAYOUT |
+	       1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX |
+	       1ULL << VHOST_USER_F_PROTOCOL_FEATURES | 1ULL << VIRTIO_F_VERSION_1 |
+	       1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER;
+}
+
+static void
+unregister(struct port_vhost *v)
+{
+	if (!v->registered_ctl)
+		return;
+	rte_vhost_driver_unregister(v->socket.bound);
+	v->registered_ctl = false;
+	vhost_guest_forget(v);
+}
+
+/* Makes the socket known to librte_vhost; nothing listens or connects yet. */
+static int
+register_socket(struct port_vhost *v, struct err *err)
+{
+	uint64_t flags = RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS;
+	uint64_t library = 0;
+
+	if (v->client)
+		flags |= RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT;
+	if (rte_vhost_driver_register(v->socket.bound, flags) != 0)
+		return err_set(err, EMFILE, "too-many-ports",
+			       "librte_vhost cannot take another socket (it has room for 1024); "
+			       "raise the limit of open files, or detach a port");
+	v->registered_ctl = true;
+	if (rte_vhost_driver_get_features(v->socket.bound, &library) != 0 ||
+	    (v->offered & ~library) != 0)
+		return err_set(err, ENOTSUP, "features-refused",
+			       "librte_vhost cannot offer virtio features %#llx",
+			       (unsigned long long)(v->offered & ~library));
+	/* Not _set_features(): that turns librte_vhost's own ring functions off. */
+	if (rte_vhost_driver_disable_features(v->socket.bound, ~v->offered) != 0 ||
+	    rte_vhost_driver_set_protocol_features(v->socket.bound, PROTOCOL_FEATURES) != 0 ||
+	    rte_vhost_driver_callback_register(v->socket.bound, &vhost_guest_ops) != 0)
+		return err_set(err, EIO, "vhost-start-failed", "librte_vhost lost the socket %s",
+			       v->socket.path);
+	return 0;
+}
+
+static int
+start_server(struct port_vhost *v, struct err *err)
+{
+	mode_t old_umask;
+	int ret;
+
+	ret = register_socket(v, err);
+	if (ret != 0)
+		return ret;
+	/* The mode is set where the socket comes to life, not after, and without following a link.
+	 * The umask is the process's, but no other thread of it creates files. */
+	old_umask = umask(~v->access.mode & 0777);
+	ret = rte_vhost_driver_start(v->socket.bound);
+	umask(old_umask);
+	if (ret != 0)
+		return err_set(err, EIO, "vhost-start-failed",
+			       "librte_vhost cannot listen on %s; it has room for 1024 sockets and "
+			       "connections",
+			       v->socket.path);
+	ret = vhost_socket_publish(&v->socket, &v->access, err);
+	if (ret == 0)
+		vhost_doorbell_ring();
+	return ret;
+}
+
+static struct port_vhost *
+port_create(const struct dp_port_config *config, uint16_t id)
+{
+	struct port_vhost *v;
+	uint16_t q;
+
+	v = rte_zmalloc_socket("port", sizeof(*v), 0, config->node);
+	if (v == NULL)
+		return NULL;
+	v->base.queue = rte_zmalloc_socket("port_queue", config->queues * sizeof(*v->base.queue),
+					   RTE_CACHE_LINE_SIZE, config->node);
+	if (v->base.queue == NULL) {
+		rte_free(v);
+		return NULL;
+	}
+	v->base.ops = &port_vhost_ops;
+	v->base.id = id;
+	v->base.n_queues = config->queues;
+	snprintf(v->base.name, sizeof(v->base.name), "%s", config->name);
+	for (q = 0; q < v->base.n_queues; q++) {
+		v->base.queue[q].port = &v->base;
+		v->base.queue[q].index = q;
+	}
+	v->vid = -1;
+	v->conn_vid = -1;
+	v->node = -1;
+	v->client = config->client;
+	v->offered = config->features != 0 ? config->features & dp_vhost_features() :
+					     dp_vhost_features();
+	v->access = config->access;
+	return v;
+}
+
+static void
+port_destroy(struct port_vhost *v)
+{
+	rte_free(v->base.queue);
+	rte_free(v);
+}
+
+int
+port_vhost_open(const struct dp_port_config *config, uint16_t id, struct port **port,
+		struct err *err)
+{
+	const struct port_vhost *other;
+	struct port_vhost *v;
+	int ret;
+
+	v = port_create(config, id);
+	if (v == NULL)
+		return err_set(err, ENOMEM, "no-hugepages",
+			       "no hugepage memory is left for port \"%s\"; give more with --memory",
+			       config->name);
+	ret = v->client ? vhost_socket_init_client(&v->socket, config->path, err) :
+			  vhost_socket_init_server(&v->socket, config->path, err);
+	if (ret != 0)
+		goto destroy;
+	other = vhost_guest_port_at(v->socket.path);
+	if (other != NULL) {
+		ret = err_set_param(err, EEXIST, "socket-in-use", "socket",
+				    "port \"%s\" uses %s already; choose another path",
+				    other->base.name, v->socket.path);
+		goto destroy;
+	}
+	vhost_guest_enlist(v);
+	if (!v->client) {
+		ret = start_server(v, err);
+		if (ret != 0)
+			goto delist;
+	}
+	*port = &v->base;
+	return 0;
+
+delist:
+	unregister(v);
+	vhost_guest_delist(v);
+destroy:
+	port_destroy(v);
+	return ret;
+}
+
+int
+port_vhost_connect(struct port *p)
+{
+	struct port_vhost *v = port_vhost_of(p);
+	struct stat st;
+	int ret;
+
+	if (!v->client)
+		return -EINVAL;
+	if (atomic_load(&v->conn_vid) >= 0)
+		return -EALREADY;
+	if (lstat(v->socket.path, &st) != 0)
+		return -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -ENOTSOCK;
+
+	/* librte_vhost cannot start a socket twice. */
+	unregister(v);
+	ret = register_socket(v, NULL);
+	if (ret != 0)
+		goto fail;
+	v->fresh_fd_ctl = vhost_peer_find_fresh();
+	v->attempt_ctl = -ECONNREFUSED;
+	rte_vhost_driver_start(v->socket.bound);
+	ret = v->attempt_ctl;
+	if (ret != 0)
+		goto fail;
+	return 0;
+
+fail:
+	unregister(v);
+	return ret;
+}
+
+static void
+port_vhost_close(struct port *p)
+{
+	struct port_vhost *v = port_vhost_of(p);
+
+	vhost_socket_unlink(&v->socket);
+	unregister(v);
+	vhost_guest_delist(v);
+	port_destroy(v);
+}
+
+static void
+port_vhost_info(struct port *p, struct dp_port_info *info)
+{
+	struct port_vhost *v = port_vhost_of(p);
+	uint32_t connections = atomic_load(&v->connections);
+	uint16_t q;
+
+	info->is_uplink = false;
+	info->connected = atomic_load(&v->conn_vid) >= 0;
+	info->up = v->vid >= 0;
+	info->node = atomic_load(&v->node);
+	info->features = v->offered;
+	info->negotiated = info->up ? atomic_load(&v->negotiated) : 0;
+	info->connected_ns = atomic_load(&v->connected_ns);
+	info->peer_pid = info->connected ? atomic_load(&v->peer_pid) : 0;
+	info->peer_uid = info->connected ? atomic_load(&v->peer_uid) : 0;
+	info->reconnects = connections > 1 ? connections - 1 : 0;
+	info->n_queues = v->base.n_queues;
+	for (q = 0; q < v->base.n_queues; q++) {
+		info->queue[q].lcore = v->base.queue[q].lcore_ctl;
+		info->queue[q].enabled_to_guest = atomic_load(&v->enabled[2 * q]);
+		info->queue[q].enabled_from_guest = atomic_load(&v->enabled[2 * q + 1]);
+	}
+}
+
+const struct port_ops port_vhost_ops = {
+	.rx = vring_library_rx,
+	.tx_copy = vring_library_tx_copy,
+	.tx_queue = vring_library_tx_queue,
+	.info = port_vhost_info,
+	.close = port_vhost_close,
+};
+
+/* ---- shared by all ports ----------------------------------------------------------------- */
+
+int
+vhost_start(const char *doorbell_path, struct err *err)
+{
+	int ret;
+
+	ret = vhost_doorbell_start(doorbell_path, err);
+	if (ret != 0)
+		return ret;
+	ret = vhost_watchdog_start(vhost_doorbell_tid(), vhost_guest_cut);
+	return ret == 0 ? 0 : 1;
+}
+
+void
+vhost_stop(void)
+{
+	vhost_watchdog_stop();
+	vhost_doorbell_stop();
+}

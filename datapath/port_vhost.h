@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DATAPATH_PORT_VHOST_H
+#define DATAPATH_PORT_VHOST_H
+
+#include "datapath/port.h"
+#include "datapath/vhost_message.h"
+#include "datapath/vhost_socket.h"
+
+/*
+ * A vhost-user port: a socket, at most one connection on it, and the rings of a guest behind it.
+ *
+ * Who may touch what: the name of a field's group says who writes it; readers of atomics are free.
+ * An lcore reads `vid` once a burst and keeps it no longer than its round; while it holds a vid
+ * that is not negative, the rings and the guest's memory stay. See port_vhost.c and
+ * doc/vhost-life-cycle.md.
+ */
+struct port_vhost {
+	struct port base;
+
+	/* Written by librte_vhost's callbacks only. */
+	_Atomic int vid; /* -1: no lcore may touch a ring */
+	_Atomic uint64_t negotiated; /* virtio features, valid while vid >= 0 */
+	_Atomic uint8_t enabled[2 * DP_QUEUES_MAX]; /* per vring; even: to the guest (its rx) */
+
+	/* The connection, whether its rings run or not. Written by the callbacks. */
+	_Atomic int conn_vid; /* -1: nobody is connected */
+	_Atomic int64_t connected_ns;
+	_Atomic pid_t peer_pid;
+	_Atomic uid_t peer_uid;
+	_Atomic int node; /* of the guest's memory, -1: not known */
+	_Atomic uint32_t connections; /* since the port was opened */
+
+	/* The callbacks' own; nobody else looks. */
+	struct vhost_guard guard;
+	bool running_cb; /* between new_device and destroy_device */
+	bool withdrawn_cb; /* vid was taken away for the message that is being handled */
+
+	/* Set by port_vhost_open(), then constant. */
+	bool client;
+	uint64_t offered;
+	struct dp_socket_access access;
+	struct vhost_socket socket;
+
+	/* Control thread only. */
+	bool registered_ctl;
+	int fresh_fd_ctl; /* the client's socket that librte_vhost is about to connect */
+	int attempt_ctl; /* what new_connection made of it: 0 or -errno */
+	struct port_vhost *next; /* list of all; the lock is in port_vhost.c */
+};
+
+static inline struct port_vhost *
+port_vhost_of(struct port *p)
+{
+	return (struct port_vhost *)p;
+}
+
+extern const struct port_ops port_vhost_ops;
+
+/*
+ * Starts what all vhost-user ports share: librte_vhost's thread, the doorbell that wakes it and
+ * the watchdog that frees it from a peer which holds it up. `doorbell_path` is a name for a
+ * socket, used for a moment. Once a process, before the first port.
+ * Returns 0, or 1: all runs but the watchdog, as this system does not tell where a thread waits.
+ * Errors: -EINVAL, -EIO (code "vhost-start-failed"). Thread: control. May wait: for the thread to
+ * run, at most 5 s.
+ */
+int vhost_start(const char *doorbell_path, struct err *err);
+
+/* No port is open any more. Thread: control. May wait: for the watchdog to end. */
+void vhost_stop(void);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "datapath/rcu.h"
+
+struct snapshot *_Atomic snapshot_current;
+
+/* How much of each array there is, in one allocation behind the snapshot. */
+struct snapshot_size {
+	size_t ports, polls;
+};
+
+static struct snapshot_size
+snapshot_count(const struct snapshot_source *source)
+{
+	struct snapshot_size size = {0};
+	unsigned int id;
+
+	for (id = 0; id < DP_PORTS_MAX; id++) {
+		if (source->port[id] == NULL)
+			continue;
+		size.ports++;
+		size.polls += source->port[id]->n_queues;
+	}
+	return size;
+}
+
+static void
+snapshot_fill_port(struct snap_port *sp, struct port *p, const struct fdb *fdb)
+{
+	const struct dp_rules *rules = &p->rules_ctl;
+	uint16_t q;
+
+	sp->port = p;
+	sp->fdb = fdb;
+	sp->has_any_macs = fdb->n_any_ctl != 0;
+	sp->id = p->id;
+	sp->bridge = p->bridge_ctl;
+	sp->access = rules->vlans.access;
+	sp->trunk_all = rules->vlans.all;
+	memcpy(sp->trunks, rules->vlans.trunks, sizeof(sp->trunks));
+	sp->mtu = rules->mtu;
+	sp->n_macs = (uint16_t)rules->n_macs;
+	memcpy(sp->mac, rules->mac, sizeof(sp->mac));
+	sp->learn = rules->learn;
+	sp->vepa = rules->vepa;
+	sp->is_uplink = p->is_uplink;
+	for (q = 0; q < p->n_queues; q++)
+		sp->owner[q] = p->queue[q].lcore_ctl;
+}
+
+/* Gives each port of the bridge the lists of those that a flooded frame goes to. */
+static const struct snap_port **
+snapshot_fill_flood(struct snap_port *sp, size_t n, uint16_t bridge, const struct snap_port **list)
+{
+	const struct snap_port **all = list, **unknown, **end;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (sp[i].bridge == bridge)
+			*list++ = &sp[i];
+	}
+	unknown = list;
+	for (i = 0; i < n; i++) {
+		if (sp[i].bridge == bridge && (sp[i].is_uplink || sp[i].learn))
+			*list++ = &sp[i];
+	}
+	end = list;
+	for (i = 0; i < n; i++) {
+		if (sp[i].bridge != bridge)
+			continue;
+		sp[i].flood_all = all;
+		sp[i].n_flood_all = (uint16_t)(unknown - all);
+		sp[i].flood_unknown = unknown;
+		sp[i].n_flood_unknown = (uint16_t)(end - unknown);
+	}
+	return end;
+}
+
+static void
+snapshot_fill_polls(struct snapshot *s, const struct snap_port *sp, size_t n_ports,
+		    struct snap_poll *poll)
+{
+	unsigned int lcore;
+	size_t i;
+	uint16_t q;
+
+	for (lcore = 1; lcore <= DP_LCORES_MAX; lcore++) {
+		s->lcore[lcore].poll = poll;
+		for (i = 0; i < n_ports; i++) {
+			for (q = 0; q < sp[i].port->n_queues; q++) {
+				if (sp[i].owner[q] != lcore)
+					continue;
+				poll->sp = &sp[i];
+				poll->queue = &sp[i].port->queue[q];
+				poll++;
+			}
+		}
+		s->lcore[lcore].n = (unsigned int)(poll - s->lcore[lcore].poll);
+	}
+}
+
+struct snapshot *
+snapshot_build(const struct snapshot_source *source)
+{
+	struct snapshot_size size = snapshot_count(source);
+	size_t head = RTE_ALIGN_CEIL(sizeof(struct snapshot), RTE_CACHE_LINE_SIZE);
+	size_t bytes = head + size.ports * sizeof(struct snap_port) +
+		       size.polls * sizeof(struct snap_poll) +
+		       2 * size.ports * sizeof(struct snap_port *);
+	const struct snap_port **list;
+	struct snap_poll *poll;
+	struct snap_port *sp;
+	struct snapshot *s;
+	size_t n = 0;
+	unsigned int id;
+	uint16_t bridge;
+
+	bytes = RTE_ALIGN_CEIL(bytes, RTE_CACHE_LINE_SIZE);
+	s = aligned_alloc(RTE_CACHE_LINE_SIZE, bytes);
+	if (s == NULL)
+		return NULL;
+	memset(s, 0, bytes);
+	sp = RTE_PTR_ADD(s, head);
+	poll = (struct snap_poll *)(sp + size.ports);
+	list = (const struct snap_port **)(poll + size.polls);
+
+	for (id = 0; id < DP_PORTS_MAX; id++) {
+		struct port *p = source->port[id];
+
+		if (p == NULL)
+			continue;
+		snapshot_fill_port(&sp[n], p, source->fdb[p->bridge_ctl]);
+		s->port[id] = &sp[n++];
+	}
+	for (bridge = 0; bridge < DP_BRIDGES_MAX; bridge++)
+		list = snapshot_fill_flood(sp, n, bridge, list);
+	snapshot_fill_polls(s, sp, n, poll);
+	return s;
+}
+
+void
+snapshot_publish(struct snapshot *next)
+{
+	struct snapshot *old = atomic_exchange(&snapshot_current, next);
+
+	rcu_synchronize();
+	free(old);
+}

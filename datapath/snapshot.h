@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DATAPATH_SNAPSHOT_H
+#define DATAPATH_SNAPSHOT_H
+
+#include <stdatomic.h>
+
+#include "datapath/fdb.h"
+#include "datapath/port.h"
+
+/*
+ * Who polls what, and what forwarding must know: one immutable picture for all lcores.
+ *
+ * The control thread builds a new one for each change (which may fail, and then nothing has
+ * happened) and publishes it (which can't). An lcore takes the current one at the beginning of a
+ * round and holds nothing of it beyond the round's end.
+ */
+struct snap_port {
+	struct port *port;
+	const struct snap_port *const *flood_unknown; /* of its bridge: uplinks, and who learns */
+	const struct snap_port *const *flood_all;
+	const struct fdb *fdb;
+	uint16_t n_flood_unknown, n_flood_all;
+	uint16_t id, bridge;
+	uint16_t access; /* VLAN of an access port, 0: trunk */
+	uint16_t mtu;
+	uint16_t n_macs;
+	bool trunk_all, learn, vepa, is_uplink;
+	bool has_any_macs; /* the bridge has MACs that are valid in every VLAN */
+	uint8_t owner[DP_QUEUES_MAX]; /* lcore of each queue pair */
+	struct dp_mac mac[DP_MACS_MAX];
+	uint64_t trunks[64];
+} __rte_cache_aligned;
+
+struct snap_poll {
+	const struct snap_port *sp;
+	struct port_queue *queue;
+};
+
+struct snapshot {
+	const struct snap_port *port[DP_PORTS_MAX]; /* by id; NULL: none */
+	struct {
+		const struct snap_poll *poll;
+		unsigned int n;
+	} lcore[DP_LCORES_MAX + 1];
+};
+
+/* What a snapshot is built from: the control thread's own tables. */
+struct snapshot_source {
+	struct port *port[DP_PORTS_MAX];
+	struct fdb *fdb[DP_BRIDGES_MAX];
+};
+
+/* Written by the control thread alone; lcores load it once a round. */
+extern struct snapshot *_Atomic snapshot_current;
+
+/* Returns NULL for no memory. Thread: control. */
+struct snapshot *snapshot_build(const struct snapshot_source *source);
+
+/* Makes `next` (may be NULL, at the end) the current one and frees the old one.
+ * Thread: control. May wait: one grace period. */
+void snapshot_publish(struct snapshot *next);
+
+/* True if frames of the VLAN (0: untagged) may pass the port. Thread: any. */
+static inline bool
+snap_port_has_vlan(const struct snap_port *sp, uint16_t vlan)
+{
+	if (sp->access != 0)
+		return sp->access == vlan;
+	return sp->trunk_all || (sp->trunks[vlan / 64] & RTE_BIT64(vlan % 64)) != 0;
+}
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/table.h"
+
+#include <errno.h>
+
+#include "datapath/rcu.h"
+#include "datapath/worker.h"
+
+struct snapshot_source table;
+
+int
+table_publish(void)
+{
+	struct snapshot *next = snapshot_build(&table);
+
+	if (next == NULL)
+		return -ENOMEM;
+	snapshot_publish(next);
+	return 0;
+}
+
+int
+table_free_id(void)
+{
+	int id;
+
+	for (id = 0; id < DP_PORTS_MAX; id++) {
+		if (table.port[id] == NULL)
+			return id;
+	}
+	return -ENOSPC;
+}
+
+static uint64_t
+table_mac_key(const struct dp_rules *rules, unsigned int i)
+{
+	uint16_t vlan = rules->vlans.access != 0 ? rules->vlans.access : DP_VLAN_ANY;
+
+	return fdb_key(rules->mac[i].byte, vlan);
+}
+
+static void
+table_del_macs(struct fdb *fdb, const struct dp_rules *rules, unsigned int n)
+{
+	while (n-- > 0)
+		fdb_del(fdb, table_mac_key(rules, n));
+}
+
+static int
+table_add_macs(struct fdb *fdb, const struct dp_rules *rules, uint16_t port, struct err *err)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < rules->n_macs; i++) {
+		const uint8_t *mac = rules->mac[i].byte;
+
+		ret = fdb_add_static(fdb, table_mac_key(rules, i), port);
+		if (ret == 0)
+			continue;
+		table_del_macs(fdb, rules, i);
+		if (ret == -ENOSPC)
+			return err_set(err, ENOSPC, "no-space",
+				       "the bridge has no room for more static MACs");
+		return err_set_param(err, EEXIST, "mac-in-use", "mac",
+				     "mac %02x:%02x:%02x:%02x:%02x:%02x belongs to another port of "
+				     "the bridge in that VLAN; give each port its own",
+				     mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	}
+	return 0;
+}
+
+int
+table_add(struct port *p, struct err *err)
+{
+	struct fdb *fdb = table.fdb[p->bridge_ctl];
+	int ret;
+
+	ret = table_add_macs(fdb, &p->rules_ctl, p->id, err);
+	if (ret < 0)
+		return ret;
+	worker_reset_undelivered(p->id);
+	table.port[p->id] = p;
+	ret = table_publish();
+	if (ret < 0) {
+		table.port[p->id] = NULL;
+		table_del_macs(fdb, &p->rules_ctl, p->rules_ctl.n_macs);
+		return err_set(err, ENOMEM, "no-memory", "no memory for one more port");
+	}
+	return 0;
+}
+
+int
+table_del(struct port *p)
+{
+	struct fdb *fdb = table.fdb[p->bridge_ctl];
+	int ret;
+
+	table.port[p->id] = NULL;
+	ret = table_publish();
+	if (ret < 0) {
+		table.port[p->id] = p;
+		return ret;
+	}
+	rcu_synchronize(); /* inbox.h says why a second time */
+	table_del_macs(fdb, &p->rules_ctl, p->rules_ctl.n_macs);
+	fdb_flush_port(fdb, p->id);
+	return 0;
+}
+
+int
+table_set_rules(struct port *p, const struct dp_rules *rules, struct err *err)
+{
+	struct fdb *fdb = table.fdb[p->bridge_ctl];
+	struct dp_rules old = p->rules_ctl;
+	int ret;
+
+	table_del_macs(fdb, &old, old.n_macs);
+	ret = table_add_macs(fdb, rules, p->id, err);
+	if (ret < 0)
+		goto err_macs;
+	p->rules_ctl = *rules;
+	ret = table_publish();
+	if (ret < 0) {
+		err_set(err, ENOMEM, "no-memory", "no memory for the port's new rules");
+		goto err_publish;
+	}
+	__atomic_store_n(&p->mtu, rules->mtu, __ATOMIC_RELAXED);
+	return 0;
+
+err_publish:
+	p->rules_ctl = old;
+	table_del_macs(fdb, rules, rules->n_macs);
+err_macs:
+	table_add_macs(fdb, &old, p->id, NULL);
+	return ret;
+}

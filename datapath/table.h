@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DATAPATH_TABLE_H
+#define DATAPATH_TABLE_H
+
+#include "datapath/snapshot.h"
+
+/*
+ * The control thread's tables of ports and bridges, from which snapshots are built.
+ * Everything here belongs to the control thread.
+ */
+extern struct snapshot_source table;
+
+/* Builds and publishes a snapshot of the tables. -ENOMEM: nothing was published.
+ * May wait: one grace period. */
+int table_publish(void);
+
+/* The lowest free port id, or -ENOSPC. */
+int table_free_id(void);
+
+/*
+ * Makes an opened port known: its static MACs, then the snapshot. On failure the port is not
+ * known, and still the caller's. Errors: -EEXIST (code "mac-in-use"), -ENOSPC, -ENOMEM.
+ */
+int table_add(struct port *p, struct err *err);
+
+/* Takes a port out of the snapshot and the fdb. When it returns no lcore can reach it, and no
+ * inbox holds a frame for it. -ENOMEM: nothing has changed. May wait: two grace periods. */
+int table_del(struct port *p);
+
+/* Gives a port other rules. Errors as table_add(). May wait: one grace period. */
+int table_set_rules(struct port *p, const struct dp_rules *rules, struct err *err);
+
+#endif

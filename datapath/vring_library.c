@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/vring_library.h"
+
+#include <stdatomic.h>
+
+#include <rte_vhost.h>
+
+#include "datapath/mempool.h"
+#include "datapath/port_vhost.h"
+#include "datapath/stats.h"
+#include "datapath/vnet_hdr.h"
+
+/* A vring's number as vhost-user counts: even ones go to the guest, odd ones come from it. */
+#define VRING_TO_GUEST(pair) ((uint16_t)(2 * (pair)))
+#define VRING_FROM_GUEST(pair) ((uint16_t)(2 * (pair) + 1))
+
+#define VRING_PACKED RTE_BIT64(34) /* VIRTIO_F_RING_PACKED */
+
+/* Frames that do not fit the buffers of a guest are skipped one by one; so many in one burst. */
+#define VRING_SKIPS_MAX 4
+
+static uint16_t
+vring_consumed(int vid, uint16_t vring)
+{
+	uint16_t avail = 0, used;
+
+	rte_vhost_get_vring_base(vid, vring, &avail, &used);
+	return avail;
+}
+
+/* Drops what can't be forwarded as its header asks; the rest keeps its order. */
+static void
+vring_library_requests(struct port_queue *q, struct burst *b)
+{
+	uint16_t i, n = 0;
+
+	for (i = 0; i < b->n; i++) {
+		if (likely(vnet_request_from_rx(b->mbuf[i]) == 0)) {
+			b->mbuf[n++] = b->mbuf[i];
+		} else {
+			rte_pktmbuf_free(b->mbuf[i]);
+			stats_add(&q->stats.in_drop[DP_IN_BAD_FRAME], 1);
+		}
+	}
+	b->n = n;
+}
+
+void
+vring_library_rx(struct port_queue *q, struct burst *b)
+{
+	struct port_vhost *p = port_vhost_of(q->port);
+	uint16_t vring = VRING_FROM_GUEST(q->index), before = 0, consumed;
+	int vid = atomic_load_explicit(&p->vid, memory_order_acquire);
+	bool packed;
+
+	if (vid < 0 || !atomic_load_explicit(&p->enabled[vring], memory_order_relaxed))
+		return;
+	packed = atomic_load_explicit(&p->negotiated, memory_order_relaxed) & VRING_PACKED;
+	if (!packed)
+		before = vring_consumed(vid, vring);
+	b->n = rte_vhost_dequeue_burst(vid, vring, mempool_of_node(p->node), b->mbuf, BURST_MAX);
+	if (unlikely(b->n < BURST_MAX && !packed)) {
+		/* The library takes a chain that is no frame (or that a dry pool could not hold)
+		 * and says nothing. A packed ring's index counts descriptors, so that there such
+		 * a frame stays uncounted. */
+		consumed = vring_consumed(vid, vring) - before;
+		if (unlikely(consumed > b->n))
+			stats_add(&q->stats.in_drop[DP_IN_BAD_RING], consumed - b->n);
+	}
+	vring_library_requests(q, b);
+}
+
+/* What the guest of the queue is to get, and what became of it. */
+struct vring_tx {
+	struct port_queue *q;
+	int vid;
+	uint16_t vring;
+};
+
+static void
+vring_library_enqueue(const struct vring_tx *tx, struct rte_mbuf **m, uint16_t n)
+{
+	struct dp_stats *stats = &tx->q->stats;
+	unsigned int skips = 0;
+	uint64_t bytes = 0;
+	uint16_t i = 0, k, sent;
+
+	while (i < n) {
+		sent = rte_vhost_enqueue_burst(tx->vid, tx->vring, &m[i], n - i);
+		for (k = 0; k < sent; k++)
+			bytes += m[i + k]->pkt_len;
+		stats_add(&stats->out_packets, sent);
+		i += sent;
+		if (i == n || sent > 0)
+			continue;
+		/* Full, or this one frame is too long for what is free. */
+		if (skips++ == VRING_SKIPS_MAX || rte_vhost_avail_entries(tx->vid, tx->vring) == 0)
+			break;
+		stats_add(&stats->out_drop[DP_OUT_MTU], 1);
+		i++;
+	}
+	stats_add(&stats->out_bytes, bytes);
+	stats_add(&stats->out_drop[DP_OUT_RING_FULL], n - i);
+}
+
+/* A frame that asks for more than the guest takes: done in software first. However many segments
+ * that makes, it counts as the one frame that it was, delivered if all of it was. */
+static void
+vring_library_finish(const struct vring_tx *tx, struct rte_mbuf *m, unsigned int can)
+{
+	struct dp_stats *stats = &tx->q->stats;
+	struct rte_mbuf *seg[VNET_SEGS_MAX];
+	int n = vnet_finish(m, can, m->pool, seg, VNET_SEGS_MAX);
+	uint16_t i, sent = 1;
+
+	if (n < 0) {
+		stats_add(&stats->out_drop[DP_OUT_OFFLOAD], 1);
+		return;
+	}
+	for (i = 0; i < n && sent > 0; i += sent)
+		sent = rte_vhost_enqueue_burst(tx->vid, tx->vring, &seg[i], (uint16_t)(n - i));
+	if (i == n) {
+		stats_add(&stats->out_packets, 1);
+		stats_add(&stats->out_bytes, m->pkt_len);
+	} else {
+		stats_add(&stats->out_drop[DP_OUT_RING_FULL], 1);
+	}
+	rte_pktmbuf_free_bulk(seg, (unsigned int)n);
+}
+
+void
+vring_library_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
+{
+	struct port_vhost *p = port_vhost_of(q->port);
+	struct vring_tx tx = {.q = q, .vring = VRING_TO_GUEST(q->index)};
+	unsigned int can;
+	uint16_t mtu = __atomic_load_n(&q->port->mtu, __ATOMIC_RELAXED);
+	uint16_t i, from = 0;
+
+	tx.vid = atomic_load_explicit(&p->vid, memory_order_acquire);
+	if (unlikely(tx.vid < 0)) {
+		stats_add(&q->stats.out_drop[DP_OUT_NO_GUEST], n);
+		return;
+	}
+	if (unlikely(!atomic_load_explicit(&p->enabled[tx.vring], memory_order_relaxed))) {
+		stats_add(&q->stats.out_drop[DP_OUT_QUEUE_OFF], n);
+		return;
+	}
+	can = vnet_can_of_guest(atomic_load_explicit(&p->negotiated, memory_order_relaxed));
+	for (i = 0; i < n; i++) {
+		bool too_long = burst_l3_bytes(m[i]) > mtu;
+
+		if (likely(!too_long && !vnet_must_finish(m[i], can)))
+			continue;
+		/* Out of the row, so that the frames before it stay before it. */
+		vring_library_enqueue(&tx, &m[from], i - from);
+		from = i + 1;
+		if (too_long)
+			stats_add(&q->stats.out_drop[DP_OUT_MTU], 1);
+		else
+			vring_library_finish(&tx, m[i], can);
+	}
+	vring_library_enqueue(&tx, &m[from], n - from);
+}
+
+uint16_t
+vring_library_tx_queue(const struct port *p, uint16_t wanted)
+{
+	const struct port_vhost *v = (const struct port_vhost *)p;
+	uint16_t first = wanted % p->n_queues, pair = first;
+
+	do {
+		if (likely(atomic_load_explicit(&v->enabled[VRING_TO_GUEST(pair)],
+						memory_order_relaxed)))
+			return pair;
+		pair = (uint16_t)(pair + 1 == p->n_queues ? 0 : pair + 1);
+	} while (pair != first);
+	return first;
+}

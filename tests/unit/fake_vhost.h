@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_UNIT_FAKE_VHOST_H
+#define TESTS_UNIT_FAKE_VHOST_H
+
+#include "datapath/port_vhost.h"
+
+/*
+ * librte_vhost without EAL: sockets are real, vids are what the test says, callbacks run when the
+ * test has them run. Also stands in for the event queue and for a grace period, and writes down
+ * the order of what happened. Linked in with --wrap.
+ */
+struct fake_vhost {
+	char log[1024]; /* "grace up:3 " ... since the last fake_log() */
+	int vid_at_grace; /* what the watched port's vid was when a grace period was waited for */
+	int vid_at_numa_node; /* ... and when new_device asked for the node */
+	const struct port_vhost *watched;
+	uint64_t library_features, disabled, protocol_features, negotiated;
+	int registered; /* sockets that librte_vhost has */
+	unsigned int rings;
+	bool start_fails;
+	const char *made_during_start; /* a file that somebody else makes at that time */
+	int client_vid; /* of the next connection of a client port */
+};
+extern struct fake_vhost fake;
+
+void fake_reset(void);
+
+/* What happened since, separated by blanks; forgets it. */
+const char *fake_log(void);
+
+/*
+ * Connects to `path` as a front-end and has librte_vhost take it as `vid`. Returns our end, or -1
+ * where the port refused it.
+ */
+int fake_arrive(const char *path, int vid);
+
+/* The library's end of the connection. */
+int fake_fd(int vid);
+
+/* The library notices that the peer of `vid` is gone. */
+void fake_leave(int vid);
+
+/* The callbacks of the last socket that was started. */
+const struct rte_vhost_device_ops *fake_ops(void);
+const struct rte_vhost_user_extern_ops *fake_message_ops(void);
+
+#endif
