@@ -172,6 +172,8 @@ void
 eal_stop(void)
 {
 	rte_eal_cleanup();
+	while (eal.argc > 0)
+		free(eal.argv[--eal.argc]);
 }
 
 const char *

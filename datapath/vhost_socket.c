@@ -39,22 +39,19 @@ path_taken(const struct vhost_socket *s, struct err *err)
 			     "%s exists already; remove it or choose another path", s->path);
 }
 
-/* "dir/name" -> "dir/.name.pid", the name cut where there is no room for all of it. */
+/* "dir/name" -> "dir/.PID-ID": different for any two sockets, as a cut name would not be. */
 static int
-name_bound(struct vhost_socket *s)
+name_bound(struct vhost_socket *s, uint16_t port_id)
 {
 	const char *slash = strrchr(s->path, '/');
-	const char *name = slash != NULL ? slash + 1 : s->path;
-	int dir_len = (int)(name - s->path);
-	char pid[16];
-	int room;
+	int dir_len = slash != NULL ? (int)(slash + 1 - s->path) : 0;
+	int len;
 
-	snprintf(pid, sizeof(pid), ".%d", (int)getpid());
-	room = (int)sizeof(s->bound) - 1 - dir_len - 1 - (int)strlen(pid);
-	if (name[0] == '\0' || room < 1)
+	if (s->path[dir_len] == '\0')
 		return -ENAMETOOLONG;
-	snprintf(s->bound, sizeof(s->bound), "%.*s.%.*s%s", dir_len, s->path, room, name, pid);
-	return 0;
+	len = snprintf(s->bound, sizeof(s->bound), "%.*s.%d-%u", dir_len, s->path, (int)getpid(),
+		       port_id);
+	return len < (int)sizeof(s->bound) ? 0 : -ENAMETOOLONG;
 }
 
 int
@@ -71,7 +68,8 @@ vhost_socket_init_client(struct vhost_socket *s, const char *path, struct err *e
 }
 
 int
-vhost_socket_init_server(struct vhost_socket *s, const char *path, struct err *err)
+vhost_socket_init_server(struct vhost_socket *s, const char *path, uint16_t port_id,
+			 struct err *err)
 {
 	char dir[DP_PATH_SIZE];
 	struct stat st;
@@ -81,7 +79,7 @@ vhost_socket_init_server(struct vhost_socket *s, const char *path, struct err *e
 	ret = vhost_socket_init_client(s, path, err);
 	if (ret != 0)
 		return ret;
-	if (name_bound(s) != 0)
+	if (name_bound(s, port_id) != 0)
 		return err_set_param(err, ENAMETOOLONG, "socket-dir", "socket",
 				     "%s leaves no room for a temporary name beside it; "
 				     "choose a shorter directory",

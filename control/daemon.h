@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CONTROL_DAEMON_H
+#define CONTROL_DAEMON_H
+
+#include <event2/event.h>
+#include <stdint.h>
+
+#include "control/load.h"
+#include "control/model.h"
+#include "control/options.h"
+#include "control/rpc.h"
+#include "numa/topology.h"
+
+/* All that main() has built, for the methods to work on. Thread: control. */
+struct daemon {
+	struct options options;
+	struct topology topology;
+	struct event_base *base;
+	struct model model;
+	struct load load;
+	struct rpc *rpc;
+	uint64_t event_seq; /* of the last event sent */
+	int64_t started_ns; /* CLOCK_MONOTONIC */
+};
+
+/* CLOCK_MONOTONIC. */
+int64_t daemon_now_ns(void);
+
+/* Ends the event loop, once what is under way is done. */
+void daemon_quit(struct daemon *d);
+
+#endif

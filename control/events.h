@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CONTROL_EVENTS_H
+#define CONTROL_EVENTS_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "control/daemon.h"
+
+/*
+ * What the datapath tells, passed on to those who must act (reconnect) and those who asked to know
+ * (events.subscribe). Thread: control.
+ */
+
+/* Takes all events off the datapath. To be called when dp_event_fd() is readable, and at least once
+ * a second. */
+void events_pump(struct daemon *d);
+
+/* Tells subscribers that the lcore became overloaded. */
+void events_overload(struct daemon *d, const struct load_lcore *lcore);
+
+/* A bit for each type of the list of strings (schema_check() has passed it); NULL: all of them. */
+uint32_t events_topics(const json_t *types);
+
+/* The types of a set of bits, as a list. */
+json_t *events_types(uint32_t topics);
+
+#endif

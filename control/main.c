@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <event2/event.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/daemon.h"
+#include "control/events.h"
+#include "control/ids.h"
+#include "control/lockfile.h"
+#include "control/log.h"
+#include "control/memory.h"
+#include "control/methods.h"
+#include "numa/cpulist.h"
+
+/* Exit codes; sluiced(8). */
+enum {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_BAD_OPTIONS = 2
+};
+
+/* Descriptors that guests' ports may need, and that control connections therefore leave alone. */
+#define DESCRIPTORS_FOR_PORTS 4096
+
+/* What start-up finds out and dp_start() is told. */
+struct plan {
+	unsigned int n_nodes;
+	unsigned int memory_mib[DP_NODES_MAX];
+	char control_cpus[CPULIST_SIZE];
+	struct peer_policy policy;
+};
+
+int64_t
+daemon_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+void
+daemon_quit(struct daemon *d)
+{
+	event_base_loopexit(d->base, NULL);
+}
+
+/* Our own default directories are made where they lack; those that somebody named must be there,
+ * as a name that is wrong would otherwise go unnoticed. */
+static int
+make_directory(const char *path, mode_t mode, struct err *err)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return err_set(err, errno, "bad-option", "cannot make the directory %s: %s", path,
+			       strerror(errno));
+	return 0;
+}
+
+static int
+prepare_directories(struct daemon *d, struct err *err)
+{
+	const struct options *o = &d->options;
+	bool exists;
+
+	for (unsigned int i = 0; i < o->socket_dirs.n; i++) {
+		const char *dir = o->socket_dirs.word[i];
+		bool ours = !strcmp(dir, OPTIONS_SOCKET_DIR) && access(dir, F_OK) < 0;
+
+		if (ours && o->config_check)
+			continue;
+		if (ours && (make_directory(OPTIONS_RUN_DIR, 0755, err) < 0 ||
+			     make_directory(dir, 0755, err) < 0))
+			return -1;
+		if (sockpath_dirs_add(&d->model.socket_dirs, dir, err) < 0)
+			return -1;
+	}
+	if (!strcmp(o->control, OPTIONS_CONTROL) && !o->config_check &&
+	    make_directory(OPTIONS_RUN_DIR, 0755, err) < 0)
+		return -1;
+	if (!strcmp(o->state_dir, "none"))
+		return 0;
+	d->model.state_dir = o->state_dir;
+	exists = access(o->state_dir, F_OK) == 0;
+	if (!exists && !o->config_check)
+		return make_directory(o->state_dir, 0750, err);
+	if (exists && access(o->state_dir, W_OK | X_OK) < 0)
+		return err_set_param(err, errno, "bad-option", "state-dir",
+				     "state directory %s is not writable for sluiced: %s",
+				     o->state_dir, strerror(errno));
+	return 0;
+}
+
+/* Who may do what. A default group counts only where the host has it. */
+static int
+prepare_access(struct daemon *d, struct plan *plan, struct err *err)
+{
+	const struct options *o = &d->options;
+	struct dp_socket_access *access = &d->model.socket_access;
+	bool root = geteuid() == 0;
+
+	plan->policy = (struct peer_policy){
+		.uid = geteuid(),
+		.group = -1,
+		.group_reads_only = o->group_reads_only,
+	};
+	*access = (struct dp_socket_access){.owner = -1, .group = -1, .mode = o->socket_mode};
+	if ((o->group || root) &&
+	    ids_group(o->group ? o->group : OPTIONS_GROUP, &plan->policy.group) < 0)
+		plan->policy.group = -1;
+	if ((o->socket_group || root) &&
+	    ids_group(o->socket_group ? o->socket_group : OPTIONS_SOCKET_GROUP, &access->group) < 0)
+		access->group = -1;
+	for (unsigned int i = 0; i < o->peer_users.n; i++)
+		if (ids_user(o->peer_users.word[i], &access->peer_uid[access->n_peer_uids++]) < 0)
+			return err_set_param(err, ENOENT, "bad-option", "peer-users",
+					     "there is no user \"%s\"", o->peer_users.word[i]);
+	return 0;
+}
+
+static int
+prepare_cpus_and_memory(struct daemon *d, struct plan *plan, struct err *err)
+{
+	struct model *m = &d->model;
+	struct hugepages pages;
+	cpu_set_t control_cpus;
+	int n;
+
+	if (topology_read(&d->topology, err) < 0)
+		return -1;
+	n = placement_lcores(&d->topology, d->options.lcores, m->lcore, DP_LCORES_MAX,
+			     &control_cpus, err);
+	if (n < 0)
+		return n;
+	m->n_lcores = n;
+	cpulist_format(&control_cpus, plan->control_cpus, sizeof(plan->control_cpus));
+	n = memory_plan(&d->options, &d->topology, m->lcore, m->n_lcores, plan->memory_mib, err);
+	if (n < 0)
+		return n;
+	plan->n_nodes = n;
+	if (hugepages_read(&pages, err) < 0)
+		return -1;
+	return memory_check(plan->memory_mib, plan->n_nodes, &pages, err);
+}
+
+/* One instance for a control socket, and one for a state directory. */
+static int
+take_locks(const struct daemon *d, struct err *err)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s.lock", d->options.control);
+	if (lockfile_take(path, err) < 0)
+		return -1;
+	if (!d->model.state_dir)
+		return 0;
+	snprintf(path, sizeof(path), "%s/lock", d->model.state_dir);
+	return lockfile_take(path, err);
+}
+
+/* Everything that can be found wrong without starting. The locks come before hugepages, of which the
+ * instance that holds them may have taken all. */
+static int
+prepare(struct daemon *d, struct plan *plan, struct err *err)
+{
+	if (prepare_directories(d, err) < 0)
+		return -1;
+	if (!d->options.config_check && take_locks(d, err) < 0)
+		return -1;
+	if (prepare_access(d, plan, err) < 0 || prepare_cpus_and_memory(d, plan, err) < 0)
+		return -1;
+	if (d->options.config_check && d->model.state_dir && access(d->model.state_dir, F_OK) < 0)
+		d->model.state_dir = NULL; /* will be made */
+	return model_load(&d->model, err);
+}
+
+/* As many descriptors as the kernel lets us have. Returns how many that is. */
+static unsigned int
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 1024;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warning("cannot raise the limit of open files: %s", strerror(errno));
+	getrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur > 1 << 20 ? 1 << 20 : limit.rlim_cur;
+}
+
+static int
+start_datapath(struct daemon *d, const struct plan *plan, struct err *err)
+{
+	char file_prefix[32], doorbell[DP_PATH_SIZE], control[DP_PATH_SIZE];
+	struct dp_config config;
+	int rc;
+
+	snprintf(control, sizeof(control), "%s", d->options.control);
+	config = (struct dp_config){
+		.n_lcores = d->model.n_lcores,
+		.control_cpus = plan->control_cpus,
+		.n_nodes = plan->n_nodes,
+		.file_prefix = file_prefix,
+		.eal_args = d->options.eal,
+		.run_dir = dirname(control),
+		.doorbell_path = doorbell,
+		.idle_sleep = d->options.idle_sleep,
+		.debug = d->options.log_level == LOG_DEBUG,
+	};
+
+	for (unsigned int i = 0; i < config.n_lcores; i++)
+		config.lcore[i] = (struct dp_lcore_config){
+			.cpu = d->model.lcore[i].cpu,
+			.node = d->model.lcore[i].node,
+		};
+	memcpy(config.memory_mib, plan->memory_mib, sizeof(config.memory_mib));
+	snprintf(file_prefix, sizeof(file_prefix), "sluice-%ld", (long)getpid());
+	snprintf(doorbell, sizeof(doorbell), "%s.bell", d->options.control);
+	rc = dp_start(&config, err);
+	if (rc < 0)
+		return rc;
+	if (rc > 0)
+		log_warning("the kernel does not show what threads wait for "
+			    "(/proc/self/task/TID/syscall): a guest that stops in the middle of a "
+			    "message holds up the connections of all others");
+	for (unsigned int i = 0; i < config.n_lcores; i++)
+		log_info("lcore %u forwards on CPU %u of node %d", i + 1, config.lcore[i].cpu,
+			 config.lcore[i].node);
+	log_info("all else runs on CPUs %s", config.control_cpus);
+	return 0;
+}
+
+static int
+start_control(struct daemon *d, const struct plan *plan, unsigned int descriptors, struct err *err)
+{
+	struct rpc_config config = {
+		.base = d->base,
+		.path = d->options.control,
+		.policy = plan->policy,
+		.connections_max = RPC_CONNECTIONS_MAX,
+		.partial_line_ms = RPC_PARTIAL_LINE_MS,
+		.call = methods_call,
+		.arg = d,
+	};
+
+	if (descriptors < RPC_CONNECTIONS_MAX + DESCRIPTORS_FOR_PORTS)
+		config.connections_max = descriptors / 4;
+	d->rpc = rpc_start(&config, err);
+	return d->rpc ? 0 : -1;
+}
+
+static void
+datapath_cb(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	events_pump(arg);
+}
+
+static void
+on_overload(const struct load_lcore *lcore, void *arg)
+{
+	events_overload(arg, lcore);
+}
+
+static void
+second_cb(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)fd;
+	(void)what;
+	events_pump(d);
+	load_sample(&d->load, on_overload, d);
+}
+
+static void
+signal_cb(evutil_socket_t signal, short what, void *arg)
+{
+	(void)what;
+	log_notice("stopping: %s", strsignal(signal));
+	daemon_quit(arg);
+}
+
+/* Serves until somebody calls daemon_quit(). Returns 0 or -1. */
+static int
+run(struct daemon *d, struct err *err)
+{
+	static const struct timeval second = {LOAD_INTERVAL_S, 0};
+	struct event *events[] = {
+		evsignal_new(d->base, SIGTERM, signal_cb, d),
+		evsignal_new(d->base, SIGINT, signal_cb, d),
+		evsignal_new(d->base, SIGHUP, signal_cb, d),
+		event_new(d->base, dp_event_fd(), EV_READ | EV_PERSIST, datapath_cb, d),
+		event_new(d->base, -1, EV_PERSIST, second_cb, d),
+	};
+	const unsigned int n = sizeof(events) / sizeof(events[0]);
+	int rc = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		if (!events[i] || event_add(events[i], i == n - 1 ? &second : NULL) < 0)
+			rc = err_set(err, ENOMEM, "no-memory", "no memory for the event loop");
+	if (rc == 0) {
+		sd_notify(0, "READY=1");
+		printf("sluiced: ready, control socket %s\n", d->options.control);
+		fflush(stdout);
+		if (event_base_dispatch(d->base) < 0)
+			rc = err_set(err, EIO, "event-loop", "the event loop failed");
+		sd_notify(0, "STOPPING=1");
+	}
+	for (unsigned int i = 0; i < n; i++)
+		if (events[i])
+			event_free(events[i]);
+	return rc;
+}
+
+/* Start in order, serve, stop in reverse. */
+static int
+serve(struct daemon *d, const struct plan *plan, struct err *err)
+{
+	unsigned int descriptors = raise_descriptor_limit();
+	int rc;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (sockpath_clear(d->options.control, err) < 0)
+		return -1;
+	rc = start_datapath(d, plan, err);
+	if (rc < 0)
+		return rc;
+	d->base = event_base_new();
+	rc = d->base ? 0 : err_set(err, ENOMEM, "no-memory", "no memory for the event loop");
+	if (rc < 0)
+		goto stop_datapath;
+	d->model.reconnect = reconnect_create(d->base, err);
+	rc = d->model.reconnect ? 0 : -1;
+	if (rc < 0)
+		goto stop_datapath;
+	rc = model_open(&d->model, err);
+	if (rc < 0)
+		goto stop_reconnect;
+	rc = start_control(d, plan, descriptors, err);
+	if (rc < 0)
+		goto stop_reconnect;
+
+	rc = run(d, err);
+
+	rpc_stop(d->rpc);
+stop_reconnect:
+	reconnect_destroy(d->model.reconnect);
+stop_datapath:
+	dp_stop();
+	/* Only now the connections end, for those who wait for it. */
+	if (d->rpc)
+		rpc_destroy(d->rpc);
+	if (d->base)
+		event_base_free(d->base);
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct daemon d = {.started_ns = daemon_now_ns()};
+	struct plan plan = {0};
+	struct err err = {0};
+	int status = EXIT_DONE;
+
+	model_init(&d.model);
+	switch (options_parse(&d.options, argc, argv, &err)) {
+	case OPTIONS_DONE:
+		break;
+	case OPTIONS_BAD:
+		log_error("%s", err.message);
+		status = EXIT_BAD_OPTIONS;
+		break;
+	case OPTIONS_GO:
+		log_start(d.options.log_level);
+		if (prepare(&d, &plan, &err) < 0 ||
+		    (!d.options.config_check && serve(&d, &plan, &err) < 0)) {
+			log_error("%s", err.message);
+			status = EXIT_FAILED;
+		} else if (d.options.config_check) {
+			printf("configuration ok\n");
+		}
+	}
+	model_clear(&d.model);
+	options_free(&d.options);
+	return status;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+
+#include "control/methods.h"
+#include "control/report.h"
+
+METHOD(method_uplink_add)
+{
+	struct port_settings set;
+	struct model_port *port;
+
+	(void)connection;
+	if (settings_of_uplink(params, &set, err) < 0 ||
+	    model_uplink_add(&d->model, &set, &port, err) < 0)
+		return NULL;
+	return report_uplink(port);
+}
+
+METHOD(method_uplink_del)
+{
+	const char *name = json_string_value(json_object_get(params, "name"));
+	struct model_port *port = model_port_find(&d->model, name);
+
+	(void)connection;
+	if (!port || !port->is_uplink) {
+		err_set_param(err, ENOENT, "no-such-uplink", "name",
+			      port ? "%s is a port; see port.detach" : "there is no uplink %s",
+			      name);
+		return NULL;
+	}
+	return model_port_del(&d->model, port, err) < 0 ? NULL : json_object();
+}
+
+METHOD(method_uplink_list)
+{
+	json_t *list = json_array();
+	const struct model_port *port;
+
+	(void)connection;
+	(void)params;
+	(void)err;
+	TAILQ_FOREACH(port, &d->model.ports, link)
+		if (port->is_uplink)
+			json_array_append_new(list, report_uplink(port));
+	return list;
+}

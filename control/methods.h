@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CONTROL_METHODS_H
+#define CONTROL_METHODS_H
+
+#include <jansson.h>
+
+#include "control/daemon.h"
+#include "control/rpc.h"
+
+/*
+ * The methods of the control channel. Each gets parameters that schema_check() has passed, makes
+ * one call into the model, and returns the result (a new reference), or NULL with *err set; then
+ * nothing has changed. Thread: control.
+ */
+#define METHOD(name)                                                                            \
+	json_t *name(struct daemon *d, struct rpc_connection *connection, const json_t *params, \
+		     struct err *err)
+
+METHOD(method_daemon_version);
+METHOD(method_daemon_stop);
+METHOD(method_bridge_add);
+METHOD(method_bridge_del);
+METHOD(method_bridge_list);
+METHOD(method_bridge_macs);
+METHOD(method_uplink_add);
+METHOD(method_uplink_del);
+METHOD(method_uplink_list);
+METHOD(method_port_attach);
+METHOD(method_port_detach);
+METHOD(method_port_list);
+METHOD(method_port_get);
+METHOD(method_port_set);
+METHOD(method_port_stats);
+METHOD(method_lcore_list);
+METHOD(method_numa_show);
+METHOD(method_host_capabilities);
+METHOD(method_events_subscribe);
+
+/* struct rpc_config's `call`: looks the method up, checks who asks and what, carries it out.
+ * `arg` is the struct daemon. */
+int methods_call(void *arg, struct rpc_connection *connection, const char *name,
+		 const json_t *params, json_t **result, struct err *err);
+
+#endif

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/log.h"
+#include "control/model.h"
+
+/* Ports and uplinks of the desired state. */
+
+static const char *
+kind(const struct model_port *port)
+{
+	return port->is_uplink ? "uplink" : "port";
+}
+
+static void
+count_queues(const struct model *m, unsigned int queues_on[DP_LCORES_MAX])
+{
+	const struct model_port *port;
+
+	memset(queues_on, 0, DP_LCORES_MAX * sizeof(*queues_on));
+	TAILQ_FOREACH(port, &m->ports, link)
+		for (unsigned int i = 0; port->id >= 0 && i < port->n_lcores; i++)
+			queues_on[port->lcore[i] - 1]++;
+}
+
+/* Chooses an lcore for each of n queue pairs. */
+static void
+place(const struct model *m, struct model_port *port, unsigned int n)
+{
+	unsigned int queues_on[DP_LCORES_MAX];
+
+	count_queues(m, queues_on);
+	for (unsigned int i = 0; i < n; i++) {
+		unsigned int at = placement_queue(m->lcore, m->n_lcores, queues_on, port->set.node);
+
+		queues_on[at]++;
+		port->lcore[i] = at + 1;
+	}
+	port->n_lcores = n;
+}
+
+/* Two ports of ours on one path, which a server could not notice of a client. */
+static int
+check_path_free(const struct model *m, const struct model_port *port, struct err *err)
+{
+	const struct model_port *other;
+
+	TAILQ_FOREACH(other, &m->ports, link)
+		if (other != port && !other->is_uplink &&
+		    !strcmp(other->set.socket, port->set.socket))
+			return err_set_param(err, EEXIST, "socket-in-use", "socket",
+					     "socket %s belongs to port %s; choose another path",
+					     port->set.socket, other->set.name);
+	return 0;
+}
+
+static int
+open_guest_port(struct model *m, struct model_port *port, struct err *err)
+{
+	struct dp_port_config config = {
+		.bridge = port->bridge->id,
+		.rules = port->set.rules,
+		.queues = port->set.queues,
+		.client = port->set.client,
+		.features = port->features,
+	};
+	char path[DP_PATH_SIZE];
+	int rc;
+
+	rc = sockpath_resolve(&m->socket_dirs, port->set.socket[0] ? port->set.socket : NULL,
+			      port->set.name, path, err);
+	if (rc < 0)
+		return rc;
+	memcpy(port->set.socket, path, sizeof(path));
+	rc = check_path_free(m, port, err);
+	if (rc == 0)
+		rc = settings_access(&port->set, &m->socket_access, &config.access, err);
+	if (rc == 0 && !port->set.client)
+		rc = sockpath_clear(port->set.socket, err);
+	if (rc < 0)
+		return rc;
+	place(m, port, port->set.queues);
+	memcpy(config.lcore, port->lcore, sizeof(config.lcore));
+	config.node = port->set.node >= 0 ? port->set.node : m->lcore[port->lcore[0] - 1].node;
+	memcpy(config.name, port->set.name, sizeof(config.name));
+	memcpy(config.path, port->set.socket, sizeof(config.path));
+	rc = dp_port_add(&config, err);
+	if (rc < 0)
+		return rc;
+	if (port->set.client && reconnect_add(m->reconnect, rc, port->set.socket) < 0) {
+		dp_port_del(rc);
+		return err_set(err, ENOMEM, "no-memory", "no memory for a port");
+	}
+	return rc;
+}
+
+static int
+open_uplink(struct model *m, struct model_port *port, struct err *err)
+{
+	struct dp_uplink_config config = {
+		.bridge = port->bridge->id,
+		.rules = port->set.rules,
+	};
+	struct dp_port_info info;
+	int id;
+
+	/* How many queues it has is known when it is open; the lcores in the order in which they
+	 * should get one serve any number. */
+	config.n_lcore = m->n_lcores < DP_QUEUES_MAX ? m->n_lcores : DP_QUEUES_MAX;
+	place(m, port, config.n_lcore);
+	memcpy(config.lcore, port->lcore, sizeof(config.lcore));
+	memcpy(config.name, port->set.name, sizeof(config.name));
+	memcpy(config.devargs, port->set.devargs, sizeof(config.devargs));
+	id = dp_uplink_add(&config, err);
+	if (id < 0)
+		return id;
+	dp_port_info(id, &info);
+	port->n_lcores = info.n_queues;
+	for (unsigned int i = 0; i < info.n_queues; i++)
+		port->lcore[i] = info.queue[i].lcore;
+	return id;
+}
+
+int
+model_port_open(struct model *m, struct model_port *port, struct err *err)
+{
+	int id = port->is_uplink ? open_uplink(m, port, err) : open_guest_port(m, port, err);
+
+	if (id < 0)
+		return id;
+	port->id = id;
+	m->port_of_id[id] = port;
+	return 0;
+}
+
+/* The way back from model_port_open(). Errors: dp_port_del()'s. */
+static int
+port_close(struct model *m, struct model_port *port)
+{
+	int rc;
+
+	if (port->id < 0)
+		return 0;
+	/* Before the datapath: from there on the id may be another port's. */
+	if (port->set.client)
+		reconnect_del(m->reconnect, port->id);
+	rc = dp_port_del(port->id);
+	if (rc < 0) {
+		if (port->set.client)
+			reconnect_add(m->reconnect, port->id, port->set.socket);
+		return rc;
+	}
+	m->port_of_id[port->id] = NULL;
+	port->id = -1;
+	return 0;
+}
+
+static int
+port_add(struct model *m, const struct port_settings *set, bool is_uplink,
+	 struct model_port **result, struct err *err)
+{
+	struct model_port *port = model_port_find(m, set->name);
+	struct model_bridge *bridge = model_bridge_find(m, set->bridge);
+	int rc;
+
+	if (port)
+		return err_set_param(err, EEXIST, port->is_uplink ? "uplink-exists" : "port-exists",
+				     "name", "there is %s %s already; choose another name",
+				     port->is_uplink ? "an uplink" : "a port", set->name);
+	if (!bridge)
+		return err_set_param(err, ENOENT, "no-such-bridge", "bridge",
+				     "there is no bridge %s; make it with bridge.add", set->bridge);
+	port = calloc(1, sizeof(*port));
+	if (!port)
+		return err_set(err, ENOMEM, "no-memory", "no memory for a port");
+	port->id = -1;
+	port->set = *set;
+	port->bridge = bridge;
+	port->is_uplink = is_uplink;
+	port->features = is_uplink ? 0 : dp_vhost_features();
+	rc = model_port_open(m, port, err);
+	if (rc < 0)
+		goto fail;
+	TAILQ_INSERT_TAIL(&m->ports, port, link);
+	rc = model_save(m, err);
+	if (rc < 0)
+		goto fail_open;
+	bridge->n_ports++;
+	*result = port;
+	log_info("%s %s: added to bridge %s, %s", kind(port), set->name, set->bridge,
+		 is_uplink ? set->devargs : port->set.socket);
+	return 0;
+
+fail_open:
+	TAILQ_REMOVE(&m->ports, port, link);
+	if (port_close(m, port) < 0) {
+		log_error("%s cannot be closed: no memory; restart sluiced", set->name);
+		m->port_of_id[port->id] = NULL;
+	}
+fail:
+	free(port);
+	return rc;
+}
+
+int
+model_port_attach(struct model *m, const struct port_settings *set, struct model_port **port,
+		  struct err *err)
+{
+	return port_add(m, set, false, port, err);
+}
+
+int
+model_uplink_add(struct model *m, const struct port_settings *set, struct model_port **port,
+		 struct err *err)
+{
+	return port_add(m, set, true, port, err);
+}
+
+int
+model_port_del(struct model *m, struct model_port *port, struct err *err)
+{
+	struct model_port *next = TAILQ_NEXT(port, link);
+	int rc;
+
+	/* First the disk, which is likelier to refuse and easier to put right. */
+	TAILQ_REMOVE(&m->ports, port, link);
+	rc = model_save(m, err);
+	if (rc < 0)
+		goto back;
+	rc = port_close(m, port);
+	if (rc < 0) {
+		err_set(err, rc, "no-memory", "no memory to take %s out of the switch; try again",
+			port->set.name);
+		goto back;
+	}
+	log_info("%s %s: removed", kind(port), port->set.name);
+	port->bridge->n_ports--;
+	free(port);
+	return 0;
+
+back:
+	if (next)
+		TAILQ_INSERT_BEFORE(next, port, link);
+	else
+		TAILQ_INSERT_TAIL(&m->ports, port, link);
+	if (rc == -ENOMEM && model_save(m, NULL) < 0)
+		log_error("%s lives on, but the state on disk lacks it", port->set.name);
+	return rc;
+}
+
+int
+model_port_set_rules(struct model *m, struct model_port *port, const struct dp_rules *rules,
+		     struct err *err)
+{
+	struct dp_rules old = port->set.rules;
+	int rc;
+
+	if (port->id < 0)
+		return err_set(err, EINVAL, "bad-state",
+			       "%s could not be restored (%s); remove it and make it anew",
+			       port->set.name, port->failure.message);
+	rc = dp_port_set_rules(port->id, rules, err);
+	if (rc < 0)
+		return rc;
+	port->set.rules = *rules;
+	rc = model_save(m, err);
+	if (rc == 0) {
+		log_info("port %s: new settings", port->set.name);
+	} else {
+		port->set.rules = old;
+		if (dp_port_set_rules(port->id, &old, NULL) < 0)
+			log_error("%s keeps its new rules until sluiced restarts", port->set.name);
+	}
+	return rc;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "control/daemon.h"
+
+/* By bit number, as the virtio specification and Linux's headers name them. */
+/* clang-format off */
+static const char *const feature_names[] = {
+	[0] = "csum", [1] = "guest_csum", [3] = "mtu", [5] = "mac", [6] = "gso",
+	[7] = "guest_tso4", [8] = "guest_tso6", [9] = "guest_ecn", [10] = "guest_ufo",
+	[11] = "host_tso4", [12] = "host_tso6", [13] = "host_ecn", [14] = "host_ufo",
+	[15] = "mrg_rxbuf", [16] = "status", [17] = "ctrl_vq", [18] = "ctrl_rx", [19] = "ctrl_vlan",
+	[21] = "guest_announce", [22] = "mq", [23] = "ctrl_mac_addr", [24] = "notify_on_empty",
+	[26] = "log_all", [27] = "any_layout", [28] = "indirect_desc", [29] = "event_idx",
+	[30] = "protocol_features", [32] = "version_1", [33] = "access_platform",
+	[34] = "ring_packed", [35] = "in_order", [36] = "order_platform", [37] = "sr_iov",
+	[38] = "notification_data", [40] = "ring_reset", [56] = "host_uso", [57] = "hash_report",
+	[60] = "rss",
+};
+/* clang-format on */
+
+json_t *
+report_features(uint64_t features)
+{
+	json_t *list = json_array();
+
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		const char *name = NULL;
+
+		if (!(features >> bit & 1))
+			continue;
+		if (bit < sizeof(feature_names) / sizeof(feature_names[0]))
+			name = feature_names[bit];
+		json_array_append_new(list, name ? json_string(name) : json_sprintf("bit_%u", bit));
+	}
+	return list;
+}
+
+const char *
+report_state(const struct model_port *port, const struct dp_port_info *info)
+{
+	if (port->id < 0)
+		return "failed";
+	if (port->is_uplink)
+		return info->up && info->connected ? "up" : "down";
+	return info->up ? "up" : "waiting";
+}
+
+static void
+add_drops(json_t *o, const char *total_name, const char *by_name, const uint64_t *drop,
+	  unsigned int n, const char *(*name)(unsigned int))
+{
+	json_t *by = json_object();
+	uint64_t total = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		json_object_set_new(by, name(i), json_integer(drop[i]));
+		total += drop[i];
+	}
+	json_object_set_new(o, total_name, json_integer(total));
+	json_object_set_new(o, by_name, by);
+}
+
+static const char *
+out_name(unsigned int reason)
+{
+	return dp_out_drop_name(reason);
+}
+
+static const char *
+in_name(unsigned int reason)
+{
+	return dp_in_drop_name(reason);
+}
+
+/*
+ * A guest's rx is what goes out of sluice; an uplink's rx is what comes in from the wire: each from
+ * its own side.
+ */
+static void
+add_stats(json_t *o, const struct dp_stats *s, bool is_uplink)
+{
+	const char *in = is_uplink ? "rx" : "tx", *out = is_uplink ? "tx" : "rx";
+	const struct {
+		const char *side, *what;
+		uint64_t value;
+	} counters[] = {
+		{in, "packets", s->in_packets},
+		{in, "bytes", s->in_bytes},
+		{out, "packets", s->out_packets},
+		{out, "bytes", s->out_bytes},
+	};
+
+	for (unsigned int i = 0; i < 4; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%s_%s", counters[i].side, counters[i].what);
+		json_object_set_new(o, name, json_integer(counters[i].value));
+	}
+	add_drops(o, is_uplink ? "tx_dropped" : "rx_dropped",
+		  is_uplink ? "tx_dropped_by" : "rx_dropped_by", s->out_drop, DP_OUT_DROPS,
+		  out_name);
+	add_drops(o, is_uplink ? "rx_dropped" : "tx_dropped",
+		  is_uplink ? "rx_dropped_by" : "tx_dropped_by", s->in_drop, DP_IN_DROPS, in_name);
+}
+
+static json_t *
+total_stats(const struct model_port *port, const struct dp_port_info *info)
+{
+	json_t *o = json_object();
+	struct dp_stats stats = {0};
+
+	if (port->id >= 0)
+		dp_port_stats(port->id, -1, &stats);
+	add_stats(o, &stats, port->is_uplink);
+	json_object_set_new(o, "reconnects", json_integer(info->reconnects));
+	/* Nothing is parked or redirected in this version, and scripts may count on the names. */
+	for (unsigned int i = 0; i < 3; i++)
+		json_object_set_new(o, (const char *[]){"parked", "unparked", "redirected"}[i],
+				    json_integer(0));
+	return o;
+}
+
+static void
+read_info(const struct model_port *port, struct dp_port_info *info)
+{
+	*info = (struct dp_port_info){.is_uplink = port->is_uplink, .node = -1};
+	if (port->id >= 0)
+		dp_port_info(port->id, info);
+}
+
+json_t *
+report_stats(const struct model_port *port)
+{
+	struct dp_port_info info;
+	json_t *o, *queues = json_array();
+
+	read_info(port, &info);
+	o = total_stats(port, &info);
+	for (unsigned int i = 0; i < info.n_queues; i++) {
+		json_t *queue = json_pack("{s:i}", "queue", (int)i);
+		struct dp_stats stats;
+
+		dp_port_stats(port->id, i, &stats);
+		add_stats(queue, &stats, port->is_uplink);
+		json_array_append_new(queues, queue);
+	}
+	json_object_set_new(o, "name", json_string(port->set.name));
+	json_object_set_new(o, "queues", queues);
+	return o;
+}
+
+static int
+node_of_lcore(unsigned int lcore)
+{
+	struct dp_lcore_stats stats;
+
+	return dp_lcore_stats(lcore, &stats) == 0 ? stats.node : -1;
+}
+
+static json_t *
+queues_json(const struct dp_port_info *info)
+{
+	json_t *queues = json_array();
+
+	for (unsigned int i = 0; i < info->n_queues; i++) {
+		const struct dp_queue_info *q = &info->queue[i];
+
+		json_array_append_new(queues,
+				      json_pack("{s:i, s:i, s:i, s:b}", "queue", (int)i, "lcore",
+						(int)q->lcore, "node", node_of_lcore(q->lcore),
+						"enabled",
+						info->is_uplink || (q->enabled_to_guest &&
+								    q->enabled_from_guest)));
+	}
+	return queues;
+}
+
+static json_t *
+int_or_null(int value)
+{
+	return value < 0 ? json_null() : json_integer(value);
+}
+
+/* What ports and uplinks show alike. */
+static void
+add_common(json_t *o, const struct model_port *port, const struct dp_port_info *info)
+{
+	if (!json_object_get(o, "vlan"))
+		json_object_set_new(o, "vlan", json_null());
+	if (!json_object_get(o, "trunks"))
+		json_object_set_new(o, "trunks", json_null());
+	json_object_set_new(o, "state", json_string(report_state(port, info)));
+	if (port->id < 0)
+		json_object_set_new(o, "failure", json_string(port->failure.message));
+	json_object_set_new(o, "queues", queues_json(info));
+	json_object_set_new(o, "stats", total_stats(port, info));
+}
+
+json_t *
+report_port(const struct model_port *port)
+{
+	json_t *o = settings_port_json(&port->set);
+	struct dp_port_info info;
+	json_t *peer = json_null(), *connected = json_null();
+
+	read_info(port, &info);
+	add_common(o, port, &info);
+	if (info.connected)
+		peer = json_pack("{s:i, s:I}", "pid", (int)info.peer_pid, "uid",
+				 (json_int_t)info.peer_uid);
+	if (info.connected_ns)
+		connected = json_real((daemon_now_ns() - info.connected_ns) / 1000000 / 1000.0);
+	json_object_set_new(o, "peer", peer);
+	json_object_set_new(o, "connected_s", connected);
+	json_object_set_new(o, "guest_node", int_or_null(info.node));
+	json_object_set_new(o, "features", report_features(info.negotiated));
+	json_object_set_new(o, "features_offered", json_sprintf("0x%" PRIx64, port->features));
+	json_object_set_new(o, "owner", json_string("rpc"));
+	return o;
+}
+
+json_t *
+report_uplink(const struct model_port *port)
+{
+	json_t *o = settings_uplink_json(&port->set);
+	struct dp_port_info info;
+
+	read_info(port, &info);
+	add_common(o, port, &info);
+	json_object_set_new(o, "driver", json_string(info.driver));
+	json_object_set_new(o, "node", int_or_null(info.node));
+	json_object_set_new(o, "link_mbps",
+			    info.link_mbps ? json_integer(info.link_mbps) : json_null());
+	return o;
+}

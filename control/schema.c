@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/schema.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Bounds of datapath/dp.h, which sluicectl does not know. The length of a socket's path is for
+ * control/sockpath.c to judge: it counts in canonical form. */
+#define NAME_LEN_MAX 63
+#define PATH_LEN_MAX 4095
+#define MACS_MAX 32
+#define USERS_MAX 16
+#define VLAN_ID_MAX 4094
+
+#define NAME_OF(what, text)                                                                    \
+	{                                                                                      \
+		.name = "name", .type = PARAM_NAME, .required = true, .of = what, .help = text \
+	}
+#define BRIDGE                                                                           \
+	{                                                                                \
+		.name = "bridge", .type = PARAM_NAME, .required = true, .of = OF_BRIDGE, \
+		.help = "bridge that it belongs to"                                      \
+	}
+#define VLAN                                                                            \
+	{                                                                               \
+		.name = "vlan", .type = PARAM_INT, .min = 1, .max = VLAN_ID_MAX,        \
+		.help = "access VLAN: untagged on the port, in this VLAN on the bridge" \
+	}
+#define TRUNKS                                                                             \
+	{                                                                                  \
+		.name = "trunks", .type = PARAM_VLANS, .max = VLAN_ID_MAX,                 \
+		.help = "VLANs carried with their tags, 0 for untagged frames; empty: all" \
+	}
+#define MTU(standard)                                                                       \
+	{                                                                                   \
+		.name = "mtu", .type = PARAM_INT, .min = 68, .max = 9702, .dflt = standard, \
+		.help = "longest payload of a frame, in bytes"                              \
+	}
+#define MAC                                                                               \
+	{                                                                                 \
+		.name = "mac", .type = PARAM_MACS, .max = MACS_MAX,                       \
+		.help = "the guest's MAC address or addresses; it may send from no other" \
+	}
+#define LEARN(standard)                                                                           \
+	{                                                                                         \
+		.name = "learn", .type = PARAM_BOOL, .dflt = standard,                            \
+		.help = "learn addresses from what the guest sends, and flood unknown ones to it" \
+	}
+#define SWITCHING(standard)                                                                     \
+	{                                                                                       \
+		.name = "switching", .type = PARAM_ENUM, .words = "veb vepa", .dflt = standard, \
+		.help = "veb: switch here; vepa: everything goes to the uplink"                 \
+	}
+#define END                  \
+	{                    \
+		.name = NULL \
+	}
+
+static const struct param none[] = {END};
+
+static const struct param bridge_add[] = {
+	NAME_OF(OF_NOTHING, "name of the new bridge"),
+	{.name = "mac_age_s",
+	 .type = PARAM_INT,
+	 .min = 1,
+	 .max = 1000000,
+	 .dflt = "300",
+	 .help = "seconds after which a learned address that is silent is forgotten"},
+	{.name = "mac_limit",
+	 .type = PARAM_INT,
+	 .min = 0,
+	 .max = 65536,
+	 .dflt = "65536",
+	 .help = "most learned addresses"},
+	END,
+};
+
+static const struct param bridge_name[] = {NAME_OF(OF_BRIDGE, "name of the bridge"), END};
+
+static const struct param uplink_add[] = {
+	NAME_OF(OF_NOTHING, "name of the new uplink"),
+	BRIDGE,
+	{.name = "devargs",
+	 .type = PARAM_STRING,
+	 .required = true,
+	 .max = 255,
+	 .help = "PCI address or DPDK device: 0000:3b:00.0, net_af_packet0,iface=up0"},
+	VLAN,
+	TRUNKS,
+	MTU("1500"),
+	END,
+};
+
+static const struct param uplink_name[] = {NAME_OF(OF_UPLINK, "name of the uplink"), END};
+
+static const struct param port_attach[] = {
+	NAME_OF(OF_NOTHING, "name of the new port"),
+	BRIDGE,
+	{.name = "mode",
+	 .type = PARAM_ENUM,
+	 .words = "server client",
+	 .dflt = "server",
+	 .help = "server: sluice listens; client: QEMU does (server=on)"},
+	{.name = "socket",
+	 .type = PARAM_STRING,
+	 .max = PATH_LEN_MAX,
+	 .of = OF_FILE,
+	 .help = "path of the vhost-user socket [the port's name in the first socket-dir]"},
+	MAC,
+	VLAN,
+	TRUNKS,
+	{.name = "queues",
+	 .type = PARAM_INT,
+	 .min = 1,
+	 .max = 16,
+	 .dflt = "1",
+	 .help = "queue pairs"},
+	MTU("1500"),
+	{.name = "node",
+	 .type = PARAM_NODE,
+	 .max = 7,
+	 .dflt = "auto",
+	 .help = "memory node of the guest"},
+	LEARN("true, or false where mac is given"),
+	SWITCHING("veb"),
+	{.name = "socket_owner",
+	 .type = PARAM_STRING,
+	 .max = 63,
+	 .help = "user who shall own a server socket, by name or number"},
+	{.name = "socket_group",
+	 .type = PARAM_STRING,
+	 .max = 63,
+	 .help = "group of a server socket, by name or number [configuration's]"},
+	{.name = "socket_mode",
+	 .type = PARAM_STRING,
+	 .max = 4,
+	 .help = "permissions of a server socket in octal [configuration's, 0660]"},
+	{.name = "peer_users",
+	 .type = PARAM_WORDS,
+	 .max = USERS_MAX,
+	 .help = "users who may be at the other end, by name or number [configuration's]"},
+	END,
+};
+
+static const struct param port_detach[] = {
+	NAME_OF(OF_PORT, "name of the port"),
+	{.name = "force",
+	 .type = PARAM_BOOL,
+	 .dflt = "false",
+	 .help = "even in the middle of a migration"},
+	END,
+};
+
+static const struct param port_name[] = {NAME_OF(OF_PORT, "name of the port"), END};
+
+static const struct param port_set[] = {
+	NAME_OF(OF_PORT, "name of the port"),
+	MAC,
+	VLAN,
+	TRUNKS,
+	MTU(NULL),
+	LEARN(NULL),
+	SWITCHING(NULL),
+	END,
+};
+
+static const struct param port_stats[] = {
+	{.name = "name", .type = PARAM_NAME, .of = OF_PORT, .help = "name of the port [all]"},
+	END,
+};
+
+static const struct param events_subscribe[] = {
+	{.name = "types",
+	 .type = PARAM_WORDS,
+	 .max = 16,
+	 .words = SCHEMA_EVENT_TYPES,
+	 .help = "kinds of events to be told of [all]"},
+	END,
+};
+
+const struct method schema_methods[] = {
+	{"daemon.version", false, none, "what runs: version, DPDK, process id, uptime"},
+	{"daemon.stop", true, none, "stop sluiced in order; the state is kept"},
+	{"bridge.add", true, bridge_add, "make a bridge"},
+	{"bridge.del", true, bridge_name, "remove a bridge that has no ports"},
+	{"bridge.list", false, none, "all bridges"},
+	{"bridge.macs", false, bridge_name, "the addresses that a bridge knows"},
+	{"uplink.add", true, uplink_add, "give a bridge a way out: a NIC or a DPDK device"},
+	{"uplink.del", true, uplink_name, "remove an uplink"},
+	{"uplink.list", false, none, "all uplinks"},
+	{"port.attach", true, port_attach, "make a vhost-user port for a guest"},
+	{"port.detach", true, port_detach, "remove a port and its socket"},
+	{"port.list", false, none, "all ports"},
+	{"port.get", false, port_name, "one port"},
+	{"port.set", true, port_set, "change a port while it is up"},
+	{"port.stats", false, port_stats, "counters per port and queue"},
+	{"lcore.list", false, none, "the forwarding CPUs and how busy they are"},
+	{"numa.show", false, none, "memory nodes: CPUs, hugepages, pools, ports"},
+	{"host.capabilities", false, none, "what this host can do, for an orchestrator"},
+	{"events.subscribe", false, events_subscribe, "be told when something happens"},
+	{NULL, false, NULL, NULL},
+};
+
+const struct method *
+schema_find(const char *name)
+{
+	for (const struct method *m = schema_methods; m->name; m++)
+		if (!strcmp(m->name, name))
+			return m;
+	return NULL;
+}
+
+static const struct param *
+param_find(const struct method *method, const char *name)
+{
+	for (const struct param *p = method->params; p->name; p++)
+		if (!strcmp(p->name, name))
+			return p;
+	return NULL;
+}
+
+static bool
+is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool
+schema_name_ok(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len < 1 || len > NAME_LEN_MAX || !(is_alnum(name[0]) || name[0] == '_'))
+		return false;
+	for (size_t i = 1; i < len; i++)
+		if (!is_alnum(name[i]) && !strchr("_.-", name[i]))
+			return false;
+	return true;
+}
+
+bool
+schema_mac_parse(const char *text, uint8_t mac[6])
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+
+	for (int i = 0; i < 6; i++, text += 3) {
+		const char *high = text[0] ? strchr(digits, text[0]) : NULL;
+		const char *low = high && text[1] ? strchr(digits, text[1]) : NULL;
+
+		if (!low || text[2] != (i < 5 ? ':' : '\0'))
+			return false;
+		mac[i] = (high - digits) % 16 << 4 | (low - digits) % 16;
+	}
+	return true;
+}
+
+/* Control characters of ASCII and of Latin-1 (U+0080 to U+009F) would reach terminals and logs. */
+static bool
+has_control_character(const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+		if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f))
+			return true;
+	return false;
+}
+
+static bool
+is_one_of(const char *words, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = words; *at; at += *at == ' ') {
+		size_t n = strcspn(at, " ");
+
+		if (n == len && !memcmp(at, word, n))
+			return true;
+		at += n;
+	}
+	return false;
+}
+
+#define REFUSE(p, err, ...) err_set_param(err, EINVAL, "bad-parameter", (p)->name, __VA_ARGS__)
+
+static int
+check_int(const struct param *p, const json_t *value, struct err *err)
+{
+	if (!json_is_integer(value) || json_integer_value(value) < p->min ||
+	    json_integer_value(value) > p->max)
+		return REFUSE(p, err, "%s must be a whole number from %lld to %lld", p->name,
+			      (long long)p->min, (long long)p->max);
+	return 0;
+}
+
+static int
+check_string(const struct param *p, const json_t *value, struct err *err)
+{
+	if (!json_is_string(value))
+		return REFUSE(p, err, "%s must be text", p->name);
+	if (json_string_length(value) < 1 || json_string_length(value) > (size_t)p->max)
+		return REFUSE(p, err, "%s must have 1 to %lld bytes, it has %zu", p->name,
+			      (long long)p->max, json_string_length(value));
+	if (has_control_character(json_string_value(value)))
+		return REFUSE(p, err, "%s must not contain control characters", p->name);
+	return 0;
+}
+
+static int
+check_name(const struct param *p, const json_t *value, struct err *err)
+{
+	if (!json_is_string(value) || !schema_name_ok(json_string_value(value)))
+		return REFUSE(p, err,
+			      "%s must be a name: 1 to %d letters, digits and _ . -, beginning with"
+			      " a letter, a digit or _",
+			      p->name, NAME_LEN_MAX);
+	return 0;
+}
+
+static int
+check_enum(const struct param *p, const json_t *value, struct err *err)
+{
+	if (!json_is_string(value) || !is_one_of(p->words, json_string_value(value)))
+		return REFUSE(p, err, "%s must be one of: %s", p->name, p->words);
+	return 0;
+}
+
+static int
+check_mac(const struct param *p, const json_t *value, struct err *err)
+{
+	uint8_t mac[6];
+	const char *text = json_string_value(value);
+
+	if (!text || !schema_mac_parse(text, mac))
+		return REFUSE(p, err, "%s must be MAC addresses such as 52:54:00:12:34:56",
+			      p->name);
+	if (mac[0] & 1)
+		return REFUSE(p, err, "%s: %s is a group address; a guest needs its own", p->name,
+			      text);
+	if (!memcmp(mac, (uint8_t[6]){0}, 6))
+		return REFUSE(p, err, "%s must not be 00:00:00:00:00:00", p->name);
+	return 0;
+}
+
+/* An element of a PARAM_WORDS list. */
+static int
+check_word(const struct param *p, const json_t *value, struct err *err)
+{
+	if (p->words)
+		return check_enum(p, value, err);
+	if (!json_is_string(value) || json_string_length(value) < 1 ||
+	    json_string_length(value) > NAME_LEN_MAX ||
+	    has_control_character(json_string_value(value)))
+		return REFUSE(p, err, "%s must be a list of words of 1 to %d bytes", p->name,
+			      NAME_LEN_MAX);
+	return 0;
+}
+
+/* A list of texts that are all different. */
+static int
+check_list(const struct param *p, const json_t *value, size_t max,
+	   int (*check)(const struct param *, const json_t *, struct err *), struct err *err)
+{
+	size_t i;
+	json_t *element;
+
+	if (!json_is_array(value))
+		return REFUSE(p, err, "%s must be a list", p->name);
+	if (json_array_size(value) > max)
+		return REFUSE(p, err, "%s may have at most %zu entries, it has %zu", p->name, max,
+			      json_array_size(value));
+	json_array_foreach(value, i, element)
+	{
+		int rc = check(p, element, err);
+
+		if (rc < 0)
+			return rc;
+		for (size_t k = 0; k < i; k++)
+			/* Case makes no difference to a MAC; nothing else in a list has any. */
+			if (!strcasecmp(json_string_value(json_array_get(value, k)),
+					json_string_value(element)))
+				return REFUSE(p, err, "%s names %s twice", p->name,
+					      json_string_value(element));
+	}
+	return 0;
+}
+
+/* A bitmap, as thousands of VLANs would take a list that is compared all against all too long. */
+static int
+check_vlans(const struct param *p, const json_t *value, struct err *err)
+{
+	bool seen[VLAN_ID_MAX + 1] = {false};
+	size_t i;
+	json_t *element;
+
+	if (!json_is_array(value))
+		return REFUSE(p, err, "%s must be a list of VLAN ids", p->name);
+	json_array_foreach(value, i, element)
+	{
+		if (check_int(p, element, err) < 0)
+			return -EINVAL;
+		if (seen[json_integer_value(element)])
+			return REFUSE(p, err, "%s names VLAN %lld twice", p->name,
+				      (long long)json_integer_value(element));
+		seen[json_integer_value(element)] = true;
+	}
+	return 0;
+}
+
+static int
+check_node(const struct param *p, const json_t *value, struct err *err)
+{
+	if (json_is_string(value) && !strcmp(json_string_value(value), "auto"))
+		return 0;
+	if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+	    json_integer_value(value) > p->max)
+		return REFUSE(p, err, "%s must be \"auto\" or a memory node from 0 to %lld",
+			      p->name, (long long)p->max);
+	return 0;
+}
+
+static int
+check_value(const struct param *p, const json_t *value, struct err *err)
+{
+	switch (p->type) {
+	case PARAM_NAME:
+		return check_name(p, value, err);
+	case PARAM_STRING:
+		return check_string(p, value, err);
+	case PARAM_INT:
+		return check_int(p, value, err);
+	case PARAM_BOOL:
+		if (!json_is_boolean(value))
+			return REFUSE(p, err, "%s must be true or false", p->name);
+		return 0;
+	case PARAM_ENUM:
+		return check_enum(p, value, err);
+	case PARAM_MACS:
+		if (json_is_array(value))
+			return check_list(p, value, p->max, check_mac, err);
+		return check_mac(p, value, err);
+	case PARAM_VLANS:
+		return check_vlans(p, value, err);
+	case PARAM_NODE:
+		return check_node(p, value, err);
+	case PARAM_WORDS:
+		return check_list(p, value, p->max, check_word, err);
+	}
+	return REFUSE(p, err, "%s cannot be checked", p->name);
+}
+
+int
+schema_check(const struct method *method, const json_t *params, struct err *err)
+{
+	const char *name;
+	json_t *value;
+
+	if (params && !json_is_object(params))
+		return err_set_param(err, EINVAL, "bad-parameter", "params",
+				     "params must be an object with named parameters");
+	json_object_foreach((json_t *)params, name, value)
+	{
+		const struct param *p = param_find(method, name);
+		int rc;
+
+		if (!p)
+			return err_set_param(err, EINVAL, "bad-parameter", name,
+					     "%s has no parameter \"%.*s\"", method->name,
+					     NAME_LEN_MAX, name);
+		rc = check_value(p, value, err);
+		if (rc < 0)
+			return rc;
+	}
+	for (const struct param *p = method->params; p->name; p++)
+		if (p->required && !json_object_get(params, p->name))
+			return REFUSE(p, err, "%s needs the parameter \"%s\"", method->name,
+				      p->name);
+	return 0;
+}
+
+static json_t *
+int_of_text(const char *text)
+{
+	char *end;
+	long long n;
+
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	if (errno || end == text || *end || !strchr("-0123456789", *text))
+		return NULL;
+	return json_integer(n);
+}
+
+/* "a,b" -> the list ["a", "b"], of numbers where `numbers`; "" -> []. NULL: a bad number. */
+static json_t *
+list_of_text(const char *text, bool numbers)
+{
+	json_t *list = json_array();
+
+	while (*text) {
+		size_t n = strcspn(text, ",");
+		char *word = strndup(text, n);
+
+		if (json_array_append_new(list, numbers ? int_of_text(word) : json_string(word)) <
+		    0) {
+			free(word);
+			json_decref(list);
+			return NULL;
+		}
+		free(word);
+		text += n + (text[n] == ',');
+	}
+	return list;
+}
+
+json_t *
+schema_value(const struct param *param, const char *text, struct err *err)
+{
+	json_t *value = NULL;
+
+	switch (param->type) {
+	case PARAM_INT:
+		value = int_of_text(text);
+		break;
+	case PARAM_BOOL:
+		if (!strcmp(text, "true") || !strcmp(text, "false"))
+			value = json_boolean(text[0] == 't');
+		break;
+	case PARAM_NODE:
+		value = int_of_text(text);
+		if (!value)
+			value = json_string(text);
+		break;
+	case PARAM_VLANS:
+		value = list_of_text(text, true);
+		break;
+	case PARAM_MACS:
+	case PARAM_WORDS:
+		value = list_of_text(text, false);
+		break;
+	case PARAM_NAME:
+	case PARAM_STRING:
+	case PARAM_ENUM:
+		value = json_string(text);
+		break;
+	}
+	/* A word that makes no value at all is refused in the words of the type that it missed. */
+	if (!value)
+		value = json_null();
+	if (check_value(param, value, err) < 0) {
+		json_decref(value);
+		return NULL;
+	}
+	return value;
+}

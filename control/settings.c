@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/ids.h"
+#include "control/schema.h"
+
+#define REFUSE(param, err, ...) err_set_param(err, EINVAL, "bad-parameter", param, __VA_ARGS__)
+
+static void
+copy_text(const json_t *params, const char *name, char *text, size_t size)
+{
+	const char *value = json_string_value(json_object_get(params, name));
+
+	snprintf(text, size, "%s", value ? value : "");
+}
+
+static long long
+number(const json_t *params, const char *name, long long standard)
+{
+	const json_t *value = json_object_get(params, name);
+
+	return value ? json_integer_value(value) : standard;
+}
+
+static void
+trunks_of(const json_t *list, struct dp_vlans *vlans)
+{
+	size_t i;
+	json_t *value;
+
+	*vlans = (struct dp_vlans){.all = json_array_size(list) == 0};
+	json_array_foreach(list, i, value)
+	{
+		json_int_t id = json_integer_value(value);
+
+		vlans->trunks[id / 64] |= UINT64_C(1) << id % 64;
+	}
+}
+
+static void
+macs_of(const json_t *value, struct dp_rules *rules)
+{
+	if (json_is_string(value)) {
+		rules->n_macs = 1;
+		schema_mac_parse(json_string_value(value), rules->mac[0].byte);
+		return;
+	}
+	rules->n_macs = json_array_size(value);
+	for (unsigned int i = 0; i < rules->n_macs; i++)
+		schema_mac_parse(json_string_value(json_array_get(value, i)), rules->mac[i].byte);
+}
+
+int
+settings_change(const json_t *params, struct dp_rules *rules, struct err *err)
+{
+	const json_t *vlan = json_object_get(params, "vlan");
+	const json_t *trunks = json_object_get(params, "trunks");
+	const json_t *mac = json_object_get(params, "mac");
+	const json_t *learn = json_object_get(params, "learn");
+	const char *switching = json_string_value(json_object_get(params, "switching"));
+
+	if (vlan && trunks)
+		return REFUSE("trunks", err, "give vlan (access port) or trunks, not both");
+	if (vlan)
+		rules->vlans = (struct dp_vlans){.access = json_integer_value(vlan)};
+	if (trunks)
+		trunks_of(trunks, &rules->vlans);
+	if (mac)
+		macs_of(mac, rules);
+	if (learn)
+		rules->learn = json_is_true(learn);
+	if (switching)
+		rules->vepa = !strcmp(switching, "vepa");
+	rules->mtu = number(params, "mtu", rules->mtu);
+	return 0;
+}
+
+void
+settings_of_bridge(const json_t *params, struct bridge_settings *set)
+{
+	*set = (struct bridge_settings){
+		.mac_age_s = number(params, "mac_age_s", 300),
+		.mac_limit = number(params, "mac_limit", 65536),
+	};
+	copy_text(params, "name", set->name, sizeof(set->name));
+}
+
+int
+settings_of_port(const json_t *params, struct port_settings *set, struct err *err)
+{
+	const json_t *users = json_object_get(params, "peer_users");
+	const char *mode = json_string_value(json_object_get(params, "mode"));
+	const json_t *node = json_object_get(params, "node");
+	const char *socket = json_string_value(json_object_get(params, "socket"));
+	size_t i;
+	json_t *user;
+
+	*set = (struct port_settings){
+		.rules = {.vlans.all = true, .mtu = 1500, .learn = !json_object_get(params, "mac")},
+		.client = mode && !strcmp(mode, "client"),
+		.queues = number(params, "queues", 1),
+		.node = json_is_integer(node) ? (int)json_integer_value(node) : -1,
+	};
+	if (socket && strlen(socket) >= sizeof(set->socket))
+		return err_set_param(err, EINVAL, "socket-path-refused", "socket",
+				     "socket path has %zu bytes, a unix socket may have %zu at"
+				     " most",
+				     strlen(socket), sizeof(set->socket) - 1);
+	copy_text(params, "name", set->name, sizeof(set->name));
+	copy_text(params, "bridge", set->bridge, sizeof(set->bridge));
+	copy_text(params, "socket", set->socket, sizeof(set->socket));
+	copy_text(params, "socket_owner", set->socket_owner, sizeof(set->socket_owner));
+	copy_text(params, "socket_group", set->socket_group, sizeof(set->socket_group));
+	copy_text(params, "socket_mode", set->socket_mode, sizeof(set->socket_mode));
+	json_array_foreach(users, i, user)
+		snprintf(set->peer_user[set->n_peer_users++], SETTINGS_USER_SIZE, "%s",
+			 json_string_value(user));
+	return settings_change(params, &set->rules, err);
+}
+
+int
+settings_of_uplink(const json_t *params, struct port_settings *set, struct err *err)
+{
+	/* Everything beyond a host may be behind an uplink, so it learns. */
+	*set = (struct port_settings){
+		.rules = {.vlans.all = true, .mtu = 1500, .learn = true},
+		.node = -1,
+	};
+	copy_text(params, "name", set->name, sizeof(set->name));
+	copy_text(params, "bridge", set->bridge, sizeof(set->bridge));
+	copy_text(params, "devargs", set->devargs, sizeof(set->devargs));
+	return settings_change(params, &set->rules, err);
+}
+
+json_t *
+settings_mac_json(const struct dp_mac *mac)
+{
+	const uint8_t *b = mac->byte;
+
+	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5]);
+}
+
+static json_t *
+trunks_json(const struct dp_vlans *vlans)
+{
+	json_t *list = json_array();
+
+	for (int id = 0; id <= DP_VLAN_MAX; id++)
+		if (vlans->trunks[id / 64] >> id % 64 & 1)
+			json_array_append_new(list, json_integer(id));
+	return list;
+}
+
+/* What ports and uplinks have in common. */
+static json_t *
+common_json(const struct port_settings *set)
+{
+	json_t *o = json_pack("{s:s, s:s, s:i}", "name", set->name, "bridge", set->bridge, "mtu",
+			      (int)set->rules.mtu);
+
+	if (set->rules.vlans.access)
+		json_object_set_new(o, "vlan", json_integer(set->rules.vlans.access));
+	else if (!set->rules.vlans.all)
+		json_object_set_new(o, "trunks", trunks_json(&set->rules.vlans));
+	return o;
+}
+
+static void
+set_text(json_t *o, const char *name, const char *text)
+{
+	if (*text)
+		json_object_set_new(o, name, json_string(text));
+}
+
+json_t *
+settings_port_json(const struct port_settings *set)
+{
+	json_t *o = common_json(set);
+	json_t *macs = json_array();
+
+	for (unsigned int i = 0; i < set->rules.n_macs; i++)
+		json_array_append_new(macs, settings_mac_json(&set->rules.mac[i]));
+	json_object_set_new(o, "mac", macs);
+	json_object_set_new(o, "mode", json_string(set->client ? "client" : "server"));
+	set_text(o, "socket", set->socket);
+	json_object_set_new(o, "queues", json_integer(set->queues));
+	json_object_set_new(o, "node",
+			    set->node < 0 ? json_string("auto") : json_integer(set->node));
+	json_object_set_new(o, "learn", json_boolean(set->rules.learn));
+	json_object_set_new(o, "switching", json_string(set->rules.vepa ? "vepa" : "veb"));
+	set_text(o, "socket_owner", set->socket_owner);
+	set_text(o, "socket_group", set->socket_group);
+	set_text(o, "socket_mode", set->socket_mode);
+	if (set->n_peer_users) {
+		json_t *users = json_array();
+
+		for (unsigned int i = 0; i < set->n_peer_users; i++)
+			json_array_append_new(users, json_string(set->peer_user[i]));
+		json_object_set_new(o, "peer_users", users);
+	}
+	return o;
+}
+
+json_t *
+settings_uplink_json(const struct port_settings *set)
+{
+	json_t *o = common_json(set);
+
+	set_text(o, "devargs", set->devargs);
+	return o;
+}
+
+json_t *
+settings_bridge_json(const struct bridge_settings *set)
+{
+	return json_pack("{s:s, s:i, s:i}", "name", set->name, "mac_age_s", (int)set->mac_age_s,
+			 "mac_limit", (int)set->mac_limit);
+}
+
+int
+settings_access(const struct port_settings *set, const struct dp_socket_access *standard,
+		struct dp_socket_access *access, struct err *err)
+{
+	*access = *standard;
+	if (set->socket_owner[0] && ids_user(set->socket_owner, &access->owner) < 0)
+		return REFUSE("socket_owner", err, "there is no user \"%s\"", set->socket_owner);
+	if (set->socket_group[0] && ids_group(set->socket_group, &access->group) < 0)
+		return REFUSE("socket_group", err, "there is no group \"%s\"", set->socket_group);
+	if (set->socket_mode[0] && ids_mode(set->socket_mode, &access->mode) < 0)
+		return REFUSE("socket_mode", err, "\"%s\" is not octal permissions such as 0660",
+			      set->socket_mode);
+	if (set->n_peer_users)
+		access->n_peer_uids = set->n_peer_users;
+	for (unsigned int i = 0; i < set->n_peer_users; i++)
+		if (ids_user(set->peer_user[i], &access->peer_uid[i]) < 0)
+			return REFUSE("peer_users", err, "there is no user \"%s\"",
+				      set->peer_user[i]);
+	return 0;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/unit/fake_dp.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define N_PORTS (sizeof(fake_dp.port) / sizeof(fake_dp.port[0]))
+
+struct fake_dp fake_dp;
+
+static int
+refused(struct err *err)
+{
+	return fake_dp.refuse ? err_set(err, ENOMEM, "fake", "refused by the test") : 0;
+}
+
+const char *
+dp_dpdk_version(void)
+{
+	return "DPDK fake";
+}
+
+uint64_t
+dp_vhost_features(void)
+{
+	return fake_dp.features;
+}
+
+int
+dp_bridge_add(unsigned int mac_age_s, unsigned int mac_limit, struct err *err)
+{
+	int id = 0;
+
+	(void)mac_age_s;
+	(void)mac_limit;
+	if (refused(err) < 0)
+		return -ENOMEM;
+	while (fake_dp.bridge[id])
+		id++;
+	fake_dp.bridge[id] = true;
+	fake_dp.changes++;
+	return id;
+}
+
+void
+dp_bridge_del(int bridge)
+{
+	fake_dp.bridge[bridge] = false;
+	fake_dp.changes++;
+}
+
+static int
+open_port(const struct dp_port_config *config, bool is_uplink, unsigned int queues,
+	  const uint8_t *lcore)
+{
+	for (size_t id = 0; id < N_PORTS; id++) {
+		struct fake_port *p = &fake_dp.port[id];
+
+		if (p->open)
+			continue;
+		*p = (struct fake_port){.open = true, .is_uplink = is_uplink, .config = *config};
+		p->queues = queues;
+		memcpy(p->lcore, lcore, queues);
+		fake_dp.changes++;
+		return id;
+	}
+	return -ENOSPC;
+}
+
+int
+dp_port_add(const struct dp_port_config *config, struct err *err)
+{
+	if (refused(err) < 0)
+		return -ENOMEM;
+	return open_port(config, false, config->queues, config->lcore);
+}
+
+int
+dp_uplink_add(const struct dp_uplink_config *config, struct err *err)
+{
+	struct dp_port_config port = {.bridge = config->bridge, .rules = config->rules};
+
+	if (refused(err) < 0)
+		return -ENOMEM;
+	return open_port(&port, true, 1, config->lcore);
+}
+
+int
+dp_port_del(int port)
+{
+	if (refused(NULL) < 0)
+		return -ENOMEM;
+	fake_dp.port[port].open = false;
+	fake_dp.changes++;
+	return 0;
+}
+
+int
+dp_port_connect(int port)
+{
+	(void)port;
+	fake_dp.connects++;
+	return fake_dp.connect_result;
+}
+
+int
+dp_port_set_rules(int port, const struct dp_rules *rules, struct err *err)
+{
+	if (refused(err) < 0)
+		return -ENOMEM;
+	fake_dp.port[port].config.rules = *rules;
+	fake_dp.changes++;
+	return 0;
+}
+
+void
+dp_port_info(int port, struct dp_port_info *info)
+{
+	const struct fake_port *p = &fake_dp.port[port];
+
+	*info = (struct dp_port_info){.is_uplink = p->is_uplink, .node = -1};
+	info->n_queues = p->queues;
+	for (unsigned int i = 0; i < p->queues; i++)
+		info->queue[i].lcore = p->lcore[i];
+}
+
+int
+dp_lcore_stats(unsigned int lcore, struct dp_lcore_stats *stats)
+{
+	*stats = (struct dp_lcore_stats){.lcore = lcore};
+	return lcore <= 2 ? 0 : -ENOENT;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_UNIT_FAKE_DP_H
+#define TESTS_UNIT_FAKE_DP_H
+
+#include "datapath/dp.h"
+
+/*
+ * The datapath as control/ sees it, for tests of control/ alone: it remembers what it was told and
+ * refuses what it is told to refuse. The test resets it with `fake_dp = (struct fake_dp){0}`.
+ */
+struct fake_dp {
+	bool refuse; /* whatever can fail, with -ENOMEM and code "fake" */
+	unsigned int changes; /* calls that succeeded in changing something */
+	uint64_t features; /* that the build has */
+
+	bool bridge[DP_BRIDGES_MAX];
+	struct fake_port {
+		bool open, is_uplink;
+		struct dp_port_config config; /* of an uplink: bridge and rules */
+		unsigned int queues;
+		uint8_t lcore[DP_QUEUES_MAX];
+	} port[8];
+
+	int connect_result; /* of dp_port_connect() */
+	unsigned int connects;
+};
+extern struct fake_dp fake_dp;
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "control/settings.h"
+
+/* ' stands for ". */
+static json_t *
+params_of(const char *text)
+{
+	char *json = strdup(text);
+	json_t *params;
+
+	for (char *c = json; *c; c++)
+		if (*c == '\'')
+			*c = '"';
+	params = json_loads(json, 0, NULL);
+	assert_non_null(params);
+	free(json);
+	return params;
+}
+
+static struct port_settings
+port_of(const char *text)
+{
+	json_t *params = params_of(text);
+	struct port_settings set;
+
+	assert_int_equal(settings_of_port(params, &set, NULL), 0);
+	json_decref(params);
+	return set;
+}
+
+static void
+a_port_has_the_defaults_of_the_contract(void **state)
+{
+	struct port_settings set = port_of("{'name': 'p', 'bridge': 'b'}");
+
+	(void)state;
+	assert_string_equal(set.name, "p");
+	assert_string_equal(set.bridge, "b");
+	assert_false(set.client);
+	assert_string_equal(set.socket, "");
+	assert_int_equal(set.queues, 1);
+	assert_int_equal(set.node, -1);
+	assert_int_equal(set.rules.mtu, 1500);
+	assert_true(set.rules.learn);
+	assert_false(set.rules.vepa);
+	assert_true(set.rules.vlans.all);
+	assert_int_equal(set.rules.vlans.access, 0);
+	assert_int_equal(set.rules.n_macs, 0);
+	assert_false(port_of("{'name': 'p', 'mac': '02:00:00:00:00:01'}").rules.learn);
+	assert_true(port_of("{'name': 'p', 'mac': '02:00:00:00:00:01', 'learn': true}").rules.learn);
+}
+
+static void
+a_bridge_has_the_defaults_of_the_contract(void **state)
+{
+	json_t *params = params_of("{'name': 'b'}");
+	struct bridge_settings set;
+
+	(void)state;
+	settings_of_bridge(params, &set);
+	assert_string_equal(set.name, "b");
+	assert_int_equal(set.mac_age_s, 300);
+	assert_int_equal(set.mac_limit, 65536);
+	json_decref(params);
+}
+
+static void
+vlans_are_access_or_trunk(void **state)
+{
+	struct dp_rules rules = {.mtu = 1500};
+	json_t *both = params_of("{'vlan': 1, 'trunks': [1]}");
+	struct err err = {0};
+	struct port_settings set;
+
+	(void)state;
+	set = port_of("{'vlan': 4094}");
+	assert_int_equal(set.rules.vlans.access, 4094);
+	assert_false(set.rules.vlans.all);
+	set = port_of("{'trunks': [0, 63, 64, 4094]}");
+	assert_false(set.rules.vlans.all);
+	assert_true(set.rules.vlans.trunks[0] == (1 | UINT64_C(1) << 63));
+	assert_true(set.rules.vlans.trunks[1] == 1);
+	assert_true(set.rules.vlans.trunks[63] == UINT64_C(1) << 62);
+	assert_true(port_of("{'trunks': []}").rules.vlans.all);
+	assert_int_equal(settings_change(both, &rules, &err), -EINVAL);
+	assert_string_equal(err.code, "bad-parameter");
+	assert_string_equal(err.param, "trunks");
+	json_decref(both);
+}
+
+static void
+a_change_leaves_the_rest(void **state)
+{
+	struct dp_rules rules = port_of("{'mac': ['02:00:00:00:00:01', '02:00:00:00:00:02'],"
+					" 'vlan': 7, 'mtu': 9000, 'switching': 'vepa'}")
+					.rules;
+	json_t *change = params_of("{'name': 'p', 'learn': true}");
+
+	(void)state;
+	assert_int_equal(settings_change(change, &rules, NULL), 0);
+	json_decref(change);
+	assert_true(rules.learn);
+	assert_int_equal(rules.n_macs, 2);
+	assert_int_equal(rules.mac[1].byte[5], 2);
+	assert_int_equal(rules.vlans.access, 7);
+	assert_int_equal(rules.mtu, 9000);
+	assert_true(rules.vepa);
+	change = params_of("{'mac': [], 'trunks': [5], 'mtu': 68, 'switching': 'veb'}");
+	assert_int_equal(settings_change(change, &rules, NULL), 0);
+	json_decref(change);
+	assert_int_equal(rules.n_macs, 0);
+	assert_int_equal(rules.vlans.access, 0);
+	assert_true(rules.vlans.trunks[0] == 1 << 5);
+	assert_int_equal(rules.mtu, 68);
+	assert_false(rules.vepa);
+}
+
+static void
+settings_survive_the_way_there_and_back(void **state)
+{
+	static const char *const ports[] = {
+		"{'name': 'p', 'bridge': 'b'}",
+		"{'name': 'p', 'bridge': 'b', 'mode': 'client', 'socket': '/s/x', 'queues': 16,"
+		" 'node': 3, 'mtu': 9702, 'vlan': 5, 'learn': true, 'switching': 'vepa',"
+		" 'mac': ['02:ab:00:00:00:01', '02:cd:00:00:00:02'], 'socket_owner': 'nobody',"
+		" 'socket_group': '0', 'socket_mode': '0600', 'peer_users': ['root', '1']}",
+		"{'name': 'p', 'bridge': 'b', 'trunks': [0, 1, 2000, 4094], 'learn': false}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+		struct port_settings set = port_of(ports[i]), back;
+		json_t *json = settings_port_json(&set);
+
+		memset(&back, 0xff, sizeof(back));
+		assert_int_equal(settings_of_port(json, &back, NULL), 0);
+		assert_memory_equal(&set.rules, &back.rules, sizeof(set.rules));
+		assert_string_equal(set.socket, back.socket);
+		assert_int_equal(set.client, back.client);
+		assert_int_equal(set.queues, back.queues);
+		assert_int_equal(set.node, back.node);
+		assert_string_equal(set.socket_owner, back.socket_owner);
+		assert_string_equal(set.socket_group, back.socket_group);
+		assert_string_equal(set.socket_mode, back.socket_mode);
+		assert_int_equal(set.n_peer_users, back.n_peer_users);
+		assert_memory_equal(set.peer_user, back.peer_user, sizeof(set.peer_user));
+		json_decref(json);
+	}
+}
+
+static void
+uplinks_and_bridges_survive_it_too(void **state)
+{
+	json_t *json = params_of("{'name': 'u', 'bridge': 'b', 'devargs': 'net_null0', 'vlan': 3}");
+	struct bridge_settings bridge = {.name = "b", .mac_age_s = 1, .mac_limit = 0}, same;
+	struct port_settings set, back;
+
+	(void)state;
+	assert_int_equal(settings_of_uplink(json, &set, NULL), 0);
+	assert_true(set.rules.learn);
+	json_decref(json);
+	json = settings_uplink_json(&set);
+	assert_int_equal(settings_of_uplink(json, &back, NULL), 0);
+	assert_memory_equal(&set.rules, &back.rules, sizeof(set.rules));
+	assert_string_equal(back.devargs, "net_null0");
+	json_decref(json);
+	json = settings_bridge_json(&bridge);
+	settings_of_bridge(json, &same);
+	assert_memory_equal(&bridge, &same, sizeof(bridge));
+	json_decref(json);
+}
+
+static void
+a_socket_path_is_not_cut(void **state)
+{
+	char path[DP_PATH_SIZE + 1] = {0};
+	struct port_settings set;
+	struct err err = {0};
+	json_t *params;
+
+	(void)state;
+	memset(path, 'x', DP_PATH_SIZE);
+	params = json_pack("{s:s, s:s}", "name", "p", "socket", path);
+	assert_int_equal(settings_of_port(params, &set, &err), -EINVAL);
+	assert_string_equal(err.code, "socket-path-refused");
+	json_decref(params);
+}
+
+static void
+access_is_the_standard_where_nothing_was_given(void **state)
+{
+	const struct dp_socket_access standard = {.owner = 1,
+						  .group = 2,
+						  .mode = 0640,
+						  .n_peer_uids = 1,
+						  .peer_uid = {3}};
+	struct port_settings set = port_of("{'name': 'p'}");
+	struct dp_socket_access access;
+
+	(void)state;
+	assert_int_equal(settings_access(&set, &standard, &access, NULL), 0);
+	assert_memory_equal(&access, &standard, sizeof(access));
+	set = port_of("{'name': 'p', 'socket_owner': 'root', 'socket_group': '7',"
+		      " 'socket_mode': '777', 'peer_users': ['5', 'root']}");
+	assert_int_equal(settings_access(&set, &standard, &access, NULL), 0);
+	assert_int_equal(access.owner, 0);
+	assert_int_equal(access.group, 7);
+	assert_int_equal(access.mode, 0777);
+	assert_int_equal(access.n_peer_uids, 2);
+	assert_int_equal(access.peer_uid[0], 5);
+	assert_int_equal(access.peer_uid[1], 0);
+}
+
+static void
+access_that_makes_no_sense_is_refused(void **state)
+{
+	static const char *const cases[][2] = {
+		{"socket_owner", "{'socket_owner': 'no such user'}"},
+		{"socket_owner", "{'socket_owner': '4294967295'}"},
+		{"socket_owner", "{'socket_owner': '99999999999'}"},
+		{"socket_group", "{'socket_group': 'no such group'}"},
+		{"socket_mode", "{'socket_mode': '0888'}"},
+		{"socket_mode", "{'socket_mode': '7777'}"},
+		{"peer_users", "{'peer_users': ['root', 'no such user']}"},
+	};
+	const struct dp_socket_access standard = {.mode = 0660};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct port_settings set = port_of(cases[i][1]);
+		struct dp_socket_access access;
+		struct err err = {0};
+
+		assert_int_equal(settings_access(&set, &standard, &access, &err), -EINVAL);
+		assert_string_equal(err.code, "bad-parameter");
+		assert_string_equal(err.param, cases[i][0]);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_port_has_the_defaults_of_the_contract),
+		cmocka_unit_test(a_bridge_has_the_defaults_of_the_contract),
+		cmocka_unit_test(vlans_are_access_or_trunk),
+		cmocka_unit_test(a_change_leaves_the_rest),
+		cmocka_unit_test(settings_survive_the_way_there_and_back),
+		cmocka_unit_test(uplinks_and_bridges_survive_it_too),
+		cmocka_unit_test(a_socket_path_is_not_cut),
+		cmocka_unit_test(access_is_the_standard_where_nothing_was_given),
+		cmocka_unit_test(access_that_makes_no_sense_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
