@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <linux/virtio_net.h>
+#include <sys/eventfd.h>
+
+#include "bench/frontend/traffic.h"
+
+/* Buffers taken in at once, besides those that the largest frame may need. */
+#define RECEIVE_BURST 64
+#define MISSED_CALL_S 0.1
+
+static void
+probe_arrived(struct traffic *traffic, uint16_t stream)
+{
+	const struct options *options = traffic->options;
+	unsigned int queue = (stream - options->stream_base) / options->flows;
+
+	if (stream >= options->stream_base && queue < options->guests * options->queues)
+		traffic->probed[queue] = true;
+}
+
+/* A whole frame of ours for this guest. */
+static inline void
+tag_arrived(struct traffic *traffic, struct guest *guest, const struct frame_tag *tag,
+	    uint32_t frame_bytes, uint64_t now_tsc)
+{
+	struct guest_stats *stats = &guest->stats;
+
+	if (tag->sequence & FRAME_PROBE) {
+		probe_arrived(traffic, tag->stream);
+		return;
+	}
+	if (traffic->options->latency)
+		histogram_record(&stats->latency, now_tsc - tag->sent_tsc);
+	stats->rx_bytes += frame_bytes;
+	stats->rx_frames++;
+	stream_accept(&traffic->streams[tag->stream], tag->sequence);
+}
+
+/* A frame of ours for this guest, or a segment of one that the switch cut. */
+static void
+frame_arrived(struct traffic *traffic, struct guest *guest, const struct frame_view *view,
+	      uint32_t frame_bytes, uint64_t now_tsc)
+{
+	struct guest_stats *stats = &guest->stats;
+	struct stream *stream = &traffic->streams[view->stream];
+
+	if (view->offset == 0 && view->is_last) {
+		tag_arrived(traffic, guest, &view->tag, frame_bytes, now_tsc);
+		return;
+	}
+	if (view->tag.sequence & FRAME_PROBE) {
+		probe_arrived(traffic, view->stream);
+		return;
+	}
+	/* The first segment of a probe leaves nothing that the others could follow. */
+	if (view->offset != 0 && stream->partial_bytes == 0)
+		return;
+	stats->rx_segments++;
+	stats->rx_bytes += frame_bytes;
+	stats->rx_frames += stream_accept_segment(stream, view->sequence_low, view->offset,
+						  view->payload_bytes, view->is_last);
+}
+
+/* Puts the buffers of a frame together. Returns its bytes, with header; 0 where that can't be. */
+static uint32_t
+gather(struct traffic *traffic, const struct queue *queue, const struct ring_used *used,
+       unsigned int buffers)
+{
+	uint32_t bytes = 0, room = FRAME_VNET_BYTES + FRAME_MAX_BYTES + 64;
+	unsigned int i;
+
+	for (i = 0; i < buffers; i++) {
+		uint32_t part = used[i].bytes;
+
+		if (part > traffic->options->rx_buffer_bytes)
+			return 0;
+
+		if (part > room - bytes)
+			part = room - bytes;
+		memcpy(traffic->scratch + bytes, queue->rx_header[used[i].slot], part);
+		bytes += part;
+	}
+	return bytes;
+}
+
+/* Looks at all of a frame that may be in several buffers. */
+static void
+handle_thoroughly(struct traffic *traffic, struct guest *guest, const struct queue *queue,
+		  const struct ring_used *used, unsigned int buffers, uint64_t now_tsc)
+{
+	const uint8_t *header = queue->rx_header[used[0].slot];
+	uint32_t bytes = used[0].bytes;
+	struct frame_accepts accepts = {
+		.csum = guest->features & (UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM),
+		.tso4 = guest->features & (UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO4),
+	};
+	struct frame_view view;
+	const char *wrong;
+
+	if (buffers > 1) {
+		bytes = gather(traffic, queue, used, buffers);
+		header = traffic->scratch;
+	} else if (bytes > traffic->options->rx_buffer_bytes) {
+		bytes = 0;
+	}
+	if (bytes < FRAME_VNET_BYTES) {
+		guest->stats.malformed++;
+		return;
+	}
+	bytes -= FRAME_VNET_BYTES;
+	if (!frame_is_for(header + FRAME_VNET_BYTES, guest->mac_word) ||
+	    !frame_parse(header + FRAME_VNET_BYTES, bytes, &view)) {
+		guest->stats.foreign++;
+		return;
+	}
+	if (traffic->options->verify) {
+		wrong = frame_check(header, bytes, &view, accepts);
+		if (wrong != NULL) {
+			guest->stats.corrupt++;
+			if (guest->stats.first_wrong == NULL)
+				guest->stats.first_wrong = wrong;
+			return;
+		}
+	}
+	frame_arrived(traffic, guest, &view, bytes, now_tsc);
+}
+
+static inline void
+handle(struct traffic *traffic, struct guest *guest, const struct queue *queue,
+       const struct ring_used *used, unsigned int buffers, uint64_t now_tsc)
+{
+	const uint8_t *frame = queue->rx_header[used->slot] + FRAME_VNET_BYTES;
+	const uint8_t *usual = NULL;
+	struct frame_tag tag;
+
+	if (!traffic->options->verify && buffers == 1 &&
+	    used->bytes >= FRAME_VNET_BYTES + FRAME_MIN_BYTES &&
+	    frame_is_for(frame, guest->mac_word))
+		usual = frame_usual_tag(frame);
+	if (usual == NULL) {
+		handle_thoroughly(traffic, guest, queue, used, buffers, now_tsc);
+		return;
+	}
+	frame_read_tag(usual, &tag);
+	tag_arrived(traffic, guest, &tag, used->bytes - FRAME_VNET_BYTES, now_tsc);
+}
+
+/* How many buffers the frame in pending[i] has, or 0 where they have not all come. */
+static unsigned int
+buffers_of(struct guest *guest, const struct queue *queue, unsigned int i)
+{
+	const struct virtio_net_hdr_v1 *vnet =
+		(const struct virtio_net_hdr_v1 *)queue->rx_header[queue->pending[i].slot];
+	unsigned int buffers = 1;
+
+	if (guest->features & (UINT64_C(1) << VIRTIO_NET_F_MRG_RXBUF))
+		buffers = vnet->num_buffers;
+	if (buffers == 0 || buffers > queue->rx.slots) {
+		guest->stats.malformed++;
+		return 1;
+	}
+	return i + buffers <= queue->pending_count ? buffers : 0;
+}
+
+unsigned int
+receive_burst(struct traffic *traffic, struct guest *guest, struct queue *queue)
+{
+	unsigned int limit = RECEIVE_BURST + FRAME_MAX_BYTES / guest->options->rx_buffer_bytes + 1;
+	unsigned int i, fresh, buffers;
+	uint64_t now_tsc;
+
+	if (limit > queue->rx.slots)
+		limit = queue->rx.slots;
+	fresh = ring_reap(&queue->rx, queue->pending + queue->pending_count,
+			  limit - queue->pending_count);
+	traffic->rx_polls++;
+	if (fresh == 0)
+		return 0;
+	for (i = 0; i < fresh; i++)
+		__builtin_prefetch(queue->rx_header[queue->pending[queue->pending_count + i].slot] +
+				   FRAME_VNET_BYTES);
+	queue->pending_count += fresh;
+	now_tsc = __rdtsc();
+	traffic->last_rx_tsc = now_tsc;
+	for (i = 0; i < queue->pending_count; i += buffers) {
+		buffers = buffers_of(guest, queue, i);
+		if (buffers == 0)
+			break;
+		handle(traffic, guest, queue, &queue->pending[i], buffers, now_tsc);
+	}
+	ring_post(&queue->rx, i);
+	queue->pending_count -= i;
+	memmove(queue->pending, queue->pending + i, queue->pending_count * sizeof(*queue->pending));
+	return fresh;
+}
+
+void
+receive_reset(struct queue *queue)
+{
+	ring_post(&queue->rx, queue->pending_count);
+	queue->pending_count = 0;
+}
+
+unsigned int
+receive_when_called(struct traffic *traffic, struct guest *guest, struct queue *queue,
+		    uint64_t now_tsc)
+{
+	struct ring *rx = &queue->rx;
+	unsigned int moved;
+	eventfd_t calls;
+
+	if (queue->sleeping) {
+		if (eventfd_read(rx->call_fd, &calls) == 0) {
+			guest->stats.calls++;
+		} else if (ring_used_position(rx) == (ring_base(rx) & 0xffff)) {
+			queue->sleeping_since_tsc = now_tsc;
+			return 0;
+		} else if ((double)(now_tsc - queue->sleeping_since_tsc) <
+			   MISSED_CALL_S * traffic->tsc_hz) {
+			return 0;
+		} else {
+			guest->stats.missed_calls++;
+		}
+		ring_want_calls(rx, false);
+		queue->sleeping = false;
+	}
+	moved = receive_burst(traffic, guest, queue);
+	if (moved > 0)
+		return moved;
+	/* Ask first, then look once more: what came between would wake nobody. */
+	ring_want_calls(rx, true);
+	moved = receive_burst(traffic, guest, queue);
+	if (moved > 0) {
+		ring_want_calls(rx, false);
+		return moved;
+	}
+	queue->sleeping = true;
+	queue->sleeping_since_tsc = now_tsc;
+	return 0;
+}
