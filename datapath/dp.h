@@ -109,7 +109,7 @@ struct dp_rules {
 	struct dp_mac mac[DP_MACS_MAX]; /* with any: static entries, and senders are checked */
 	bool learn; /* learn senders; unknown unicast is flooded to the port */
 	bool vepa; /* everything goes to the uplinks, nothing comes but from them */
-	uint16_t mtu; /* bytes behind the Ethernet header and tag */
+	uint16_t mtu; /* bytes behind the Ethernet header and tag; 4 more pass: burst_exceeds_mtu() */
 };
 
 /* Who may own and open a server socket, and who may be at its other end. */

@@ -50,7 +50,7 @@ forward_check(const struct snap_port *in, struct burst *b, uint16_t i)
 		return DP_IN_BAD_FRAME;
 	if (unlikely(!forward_ingress_vlan(in, b, i)))
 		return DP_IN_VLAN;
-	if (unlikely(b->l3_bytes[i] > in->mtu))
+	if (unlikely(burst_exceeds_mtu(b->l3_bytes[i], in->mtu)))
 		return DP_IN_MTU;
 	if (in->n_macs != 0 && unlikely(!forward_owns_mac(in, &b->eth[i]->src_addr)))
 		return DP_IN_SPOOF;

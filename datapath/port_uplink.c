@@ -187,7 +187,7 @@ uplink_tx(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 
 	batch.n = 0;
 	for (i = 0; i < n; i++) {
-		if (unlikely(burst_l3_bytes(m[i]) > mtu)) {
+		if (unlikely(burst_exceeds_mtu(burst_l3_bytes(m[i]), mtu))) {
 			rte_pktmbuf_free(m[i]);
 			stats_add(&q->stats.out_drop[DP_OUT_MTU], 1);
 			continue;

@@ -14,6 +14,7 @@
 #define VRING_TO_GUEST(pair) ((uint16_t)(2 * (pair)))
 #define VRING_FROM_GUEST(pair) ((uint16_t)(2 * (pair) + 1))
 
+#define VRING_MRG_RXBUF RTE_BIT64(15) /* VIRTIO_NET_F_MRG_RXBUF */
 #define VRING_PACKED RTE_BIT64(34) /* VIRTIO_F_RING_PACKED */
 
 /* Frames that do not fit the buffers of a guest are skipped one by one; so many in one burst. */
@@ -70,36 +71,53 @@ vring_library_rx(struct port_queue *q, struct burst *b)
 	vring_library_requests(q, b);
 }
 
-/* What the guest of the queue is to get, and what became of it. */
+/* The guest's side of a queue, for one burst. */
 struct vring_tx {
 	struct port_queue *q;
 	int vid;
 	uint16_t vring;
+	uint64_t negotiated;
 };
+
+/* Hands over m[0..n-1] as far as there is room. Returns how many. */
+static uint16_t
+vring_library_put(const struct vring_tx *tx, struct rte_mbuf **m, uint16_t n)
+{
+	struct dp_stats *stats = &tx->q->stats;
+	uint16_t sent = rte_vhost_enqueue_burst(tx->vid, tx->vring, m, n), i;
+	uint64_t bytes = 0;
+
+	for (i = 0; i < sent; i++)
+		bytes += m[i]->pkt_len;
+	stats_add(&stats->out_packets, sent);
+	stats_add(&stats->out_bytes, bytes);
+	return sent;
+}
 
 static void
 vring_library_enqueue(const struct vring_tx *tx, struct rte_mbuf **m, uint16_t n)
 {
 	struct dp_stats *stats = &tx->q->stats;
 	unsigned int skips = 0;
-	uint64_t bytes = 0;
-	uint16_t i = 0, k, sent;
+	uint16_t i = 0, sent;
 
 	while (i < n) {
-		sent = rte_vhost_enqueue_burst(tx->vid, tx->vring, &m[i], n - i);
-		for (k = 0; k < sent; k++)
-			bytes += m[i + k]->pkt_len;
-		stats_add(&stats->out_packets, sent);
+		sent = vring_library_put(tx, &m[i], n - i);
 		i += sent;
-		if (i == n || sent > 0)
+		if (sent > 0)
 			continue;
-		/* Full, or this one frame is too long for what is free. */
 		if (skips++ == VRING_SKIPS_MAX || rte_vhost_avail_entries(tx->vid, tx->vring) == 0)
 			break;
-		stats_add(&stats->out_drop[DP_OUT_MTU], 1);
+		/* There was room before this try, so if it fails the frame is too long for what
+		 * the guest offers; those behind it may not be. */
+		sent = vring_library_put(tx, &m[i], 1);
+		if (sent == 0)
+			stats_add(&stats->out_drop[tx->negotiated & VRING_MRG_RXBUF ?
+							   DP_OUT_RING_FULL :
+							   DP_OUT_MTU],
+				  1);
 		i++;
 	}
-	stats_add(&stats->out_bytes, bytes);
 	stats_add(&stats->out_drop[DP_OUT_RING_FULL], n - i);
 }
 
@@ -146,9 +164,10 @@ vring_library_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 		stats_add(&q->stats.out_drop[DP_OUT_QUEUE_OFF], n);
 		return;
 	}
-	can = vnet_can_of_guest(atomic_load_explicit(&p->negotiated, memory_order_relaxed));
+	tx.negotiated = atomic_load_explicit(&p->negotiated, memory_order_relaxed);
+	can = vnet_can_of_guest(tx.negotiated);
 	for (i = 0; i < n; i++) {
-		bool too_long = burst_l3_bytes(m[i]) > mtu;
+		bool too_long = burst_exceeds_mtu(burst_l3_bytes(m[i]), mtu);
 
 		if (likely(!too_long && !vnet_must_finish(m[i], can)))
 			continue;

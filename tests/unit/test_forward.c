@@ -342,9 +342,9 @@ static void
 bad_frames_are_dropped_by_reason(void **state)
 {
 	const struct frame short_frame = {.dst = 2, .src = 1, .vlan = -1, .len = 13};
-	const struct frame longest = {.dst = 2, .src = 1, .vlan = -1, .len = 1514};
-	const struct frame too_long = {.dst = 2, .src = 1, .vlan = -1, .len = 1515};
-	const struct frame longest_tagged = {.dst = 2, .src = 1, .vlan = 3, .len = 1514};
+	const struct frame longest = {.dst = 2, .src = 1, .vlan = -1, .len = 1518};
+	const struct frame too_long = {.dst = 2, .src = 1, .vlan = -1, .len = 1519};
+	const struct frame longest_tagged = {.dst = 2, .src = 1, .vlan = 3, .len = 1518};
 
 	(void)state;
 	add_port(1, 0, true, NULL);

@@ -319,16 +319,16 @@ a_mixed_burst_keeps_its_order(void **state)
 static void
 what_does_not_leave_is_counted_by_reason(void **state)
 {
-	const struct frame_spec fits = {.proto = UDP, .payload = 1500 - 28, .tags = 1};
-	const struct frame_spec over = {.proto = UDP, .payload = 1500 - 27};
+	const struct frame_spec fits = {.proto = UDP, .payload = 1504 - 28, .tags = 1};
+	const struct frame_spec over = {.proto = UDP, .payload = 1504 - 27};
 	const struct frame_spec tso = {.proto = TCP, .payload = 60000};
 	const struct frame_spec sctp = {.proto = SCTP, .payload = 10};
 	static struct frame f;
 	struct port *p = open_uplink(1500);
 	struct dp_stats *stats = &p->queue[0].stats;
 	struct rte_mbuf *m[] = {
-		from_guest(&fits, &f, 0),   from_guest(&over, &f, 0), from_guest(&tso, &f, 1460),
-		from_guest(&tso, &f, 1461), from_guest(&sctp, &f, 0), from_guest(&tso, &f, 200),
+		from_guest(&fits, &f, 0),   from_guest(&over, &f, 0), from_guest(&tso, &f, 1464),
+		from_guest(&tso, &f, 1465), from_guest(&sctp, &f, 0), from_guest(&tso, &f, 200),
 	};
 
 	(void)state;
