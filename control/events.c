@@ -17,7 +17,6 @@ enum topic {
 	MAC_LIMIT,
 	LCORE_OVERLOAD,
 	PEER_REFUSED,
-	PEER_STALLED,
 	PEER_BAD_MESSAGE,
 	N_TOPICS,
 };
@@ -32,7 +31,6 @@ static const char *const topic_names[N_TOPICS] = {
 	[MAC_LIMIT] = "mac.limit",
 	[LCORE_OVERLOAD] = "lcore.overload",
 	[PEER_REFUSED] = "peer.refused",
-	[PEER_STALLED] = "peer.stalled",
 	[PEER_BAD_MESSAGE] = "peer.bad_message",
 };
 
@@ -150,20 +148,12 @@ on_port_event(struct daemon *d, const struct model_port *port, const struct dp_e
 		send_event(d, PEER_REFUSED, event->time_ns, name,
 			   json_pack("{s:I}", "uid", (json_int_t)event->value));
 		break;
-	case DP_EVENT_PEER_STALLED:
-		log_warning("port %s: the front-end held up all others and was cut off", name);
-		send_event(d, PEER_STALLED, event->time_ns, name, json_object());
-		break;
 	case DP_EVENT_PEER_BAD_MESSAGE:
 		log_warning("port %s: the front-end was cut off for a bad vhost-user message"
 			    " (request %" PRIu64 ")",
 			    name, event->value);
 		send_event(d, PEER_BAD_MESSAGE, event->time_ns, name,
 			   json_pack("{s:I}", "request", (json_int_t)event->value));
-		break;
-	case DP_EVENT_QUEUE_STATE:
-		log_debug("port %s: vring %" PRIu64 " %s", name, event->value >> 1,
-			  event->value & 1 ? "enabled" : "disabled");
 		break;
 	case DP_EVENT_UPLINK_UP:
 		log_info("uplink %s: up", name);

@@ -228,10 +228,6 @@ start_datapath(struct daemon *d, const struct plan *plan, struct err *err)
 	rc = dp_start(&config, err);
 	if (rc < 0)
 		return rc;
-	if (rc > 0)
-		log_warning("the kernel does not show what threads wait for "
-			    "(/proc/self/task/TID/syscall): a guest that stops in the middle of a "
-			    "message holds up the connections of all others");
 	for (unsigned int i = 0; i < config.n_lcores; i++)
 		log_info("lcore %u forwards on CPU %u of node %d", i + 1, config.lcore[i].cpu,
 			 config.lcore[i].node);

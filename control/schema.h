@@ -56,7 +56,7 @@ struct method {
 /* What events.subscribe can be asked for: every event that this version sends. */
 #define SCHEMA_EVENT_TYPES                                                                   \
 	"port.up port.down port.reconnected uplink.up uplink.down mac.limit lcore.overload " \
-	"peer.refused peer.stalled peer.bad_message"
+	"peer.refused peer.bad_message"
 
 extern const struct method schema_methods[]; /* up to one with a NULL name */
 

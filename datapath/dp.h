@@ -57,9 +57,8 @@ struct dp_config {
 };
 
 /*
- * Starts EAL, the memory pools, the lcores and the vhost-user thread. Once a process. Returns 1
- * where all runs but the watchdog over stalled guests, for which the kernel has to offer
- * /proc/self/task/TID/syscall. Errors: -ENOMEM (code "no-hugepages"), -EINVAL ("bad-eal-args"), -EIO.
+ * Starts EAL, the memory pools, the lcores and the vhost-user thread. Once a process.
+ * Errors: -ENOMEM (code "no-hugepages"), -EINVAL ("bad-eal-args"), -EIO.
  */
 int dp_start(const struct dp_config *config, struct err *err);
 
@@ -263,7 +262,7 @@ struct dp_pool_info {
 	unsigned int mbuf_bytes;
 };
 
-/* `index` counts from 0. Returns -ENOENT past the last. */
+/* All pools of a node together. `index` counts from 0. Returns -ENOENT past the last. */
 int dp_pool_info(unsigned int index, struct dp_pool_info *info);
 
 /* ---- upward ------------------------------------------------------------------------------ */
@@ -274,9 +273,7 @@ enum dp_event_type {
 	DP_EVENT_PORT_UP, /* rings run; value: negotiated features */
 	DP_EVENT_PORT_DOWN, /* rings stopped */
 	DP_EVENT_PEER_REFUSED, /* value: the uid */
-	DP_EVENT_PEER_STALLED, /* its connection was cut, since it held up all others */
 	DP_EVENT_PEER_BAD_MESSAGE, /* its connection was cut; value: the vhost-user request */
-	DP_EVENT_QUEUE_STATE, /* value: queue << 1 | enabled; queue counts vrings */
 	DP_EVENT_MAC_LIMIT, /* port: the bridge's id; its table is full */
 	DP_EVENT_UPLINK_UP,
 	DP_EVENT_UPLINK_DOWN,

@@ -15,7 +15,6 @@
 #include "datapath/vhost_doorbell.h"
 #include "datapath/vhost_guest.h"
 #include "datapath/vhost_peer.h"
-#include "datapath/vhost_watchdog.h"
 #include "datapath/vring_library.h"
 
 #define PROTOCOL_FEATURES                                                               \
@@ -268,18 +267,11 @@ const struct port_ops port_vhost_ops = {
 int
 vhost_start(const char *doorbell_path, struct err *err)
 {
-	int ret;
-
-	ret = vhost_doorbell_start(doorbell_path, err);
-	if (ret != 0)
-		return ret;
-	ret = vhost_watchdog_start(vhost_doorbell_tid(), vhost_guest_cut);
-	return ret == 0 ? 0 : 1;
+	return vhost_doorbell_start(doorbell_path, err);
 }
 
 void
 vhost_stop(void)
 {
-	vhost_watchdog_stop();
 	vhost_doorbell_stop();
 }

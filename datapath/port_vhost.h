@@ -11,7 +11,7 @@
  *
  * Who may touch what: the name of a field's group says who writes it; readers of atomics are free.
  * An lcore reads `vid` once a burst and keeps it no longer than its round; while it holds a vid
- * that is not negative, the rings and the guest's memory stay. See port_vhost.c and
+ * that is not negative, the rings and the guest's memory stay. See vhost_guest.c and
  * doc/vhost-life-cycle.md.
  */
 struct port_vhost {
@@ -57,16 +57,13 @@ port_vhost_of(struct port *p)
 extern const struct port_ops port_vhost_ops;
 
 /*
- * Starts what all vhost-user ports share: librte_vhost's thread, the doorbell that wakes it and
- * the watchdog that frees it from a peer which holds it up. `doorbell_path` is a name for a
- * socket, used for a moment. Once a process, before the first port.
- * Returns 0, or 1: all runs but the watchdog, as this system does not tell where a thread waits.
- * Errors: -EINVAL, -EIO (code "vhost-start-failed"). Thread: control. May wait: for the thread to
- * run, at most 5 s.
+ * Starts what all vhost-user ports share: librte_vhost's thread and the doorbell that wakes it.
+ * `doorbell_path` is a name for a socket, used for a moment. Once a process, before the first port.
+ * Errors: -EINVAL, -EIO (code "vhost-start-failed"). Thread: control.
  */
 int vhost_start(const char *doorbell_path, struct err *err);
 
-/* No port is open any more. Thread: control. May wait: for the watchdog to end. */
+/* No port is open any more. Thread: control. */
 void vhost_stop(void);
 
 #endif

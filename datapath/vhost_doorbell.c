@@ -2,12 +2,9 @@
 #include "datapath/vhost_doorbell.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -28,21 +25,13 @@
 static struct {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int fd; /* our end; control thread */
-	int heard_fd; /* eventfd: the vhost-events thread heard a ring */
-	_Atomic pid_t tid; /* written by the vhost-events thread at the first ring */
-} doorbell = {.fd = -1, .heard_fd = -1};
-
-#define DOORBELL_WAIT_MS 5000
+} doorbell = {.fd = -1};
 
 static enum rte_vhost_msg_result
 doorbell_heard_cb(int vid, void *msg)
 {
 	(void)vid;
 	(void)msg;
-	if (doorbell.tid == 0) {
-		doorbell.tid = gettid();
-		eventfd_write(doorbell.heard_fd, 1);
-	}
 	return RTE_VHOST_MSG_RESULT_OK;
 }
 
@@ -103,17 +92,6 @@ doorbell_connect(void)
 	return -EIO;
 }
 
-static int
-doorbell_wait(void)
-{
-	struct pollfd heard = {.fd = doorbell.heard_fd, .events = POLLIN};
-
-	while (poll(&heard, 1, DOORBELL_WAIT_MS) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return doorbell.tid != 0 ? 0 : -ETIMEDOUT;
-}
-
 int
 vhost_doorbell_start(const char *path, struct err *err)
 {
@@ -128,8 +106,7 @@ vhost_doorbell_start(const char *path, struct err *err)
 	ret = listen_fd;
 	if (listen_fd < 0)
 		goto fail;
-	doorbell.heard_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ret = doorbell.heard_fd < 0 ? -errno : doorbell_connect();
+	ret = doorbell_connect();
 	if (ret == 0) {
 		doorbell.fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
 		if (doorbell.fd < 0) {
@@ -139,13 +116,8 @@ vhost_doorbell_start(const char *path, struct err *err)
 	}
 	unlink(doorbell.path);
 	close(listen_fd);
-	if (ret == 0) {
-		vhost_doorbell_ring();
-		ret = doorbell_wait();
-	}
 	if (ret == 0)
 		return 0;
-	vhost_doorbell_stop();
 fail:
 	return err_set(err, ret, "vhost-start-failed",
 		       "cannot start librte_vhost with the socket %s: %s", path, strerror(-ret));
@@ -160,12 +132,6 @@ vhost_doorbell_ring(void)
 	send(doorbell.fd, header, sizeof(header), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-pid_t
-vhost_doorbell_tid(void)
-{
-	return doorbell.tid;
-}
-
 void
 vhost_doorbell_stop(void)
 {
@@ -174,7 +140,4 @@ vhost_doorbell_stop(void)
 		close(doorbell.fd);
 		doorbell.fd = -1;
 	}
-	if (doorbell.heard_fd >= 0)
-		close(doorbell.heard_fd);
-	doorbell.heard_fd = -1;
 }

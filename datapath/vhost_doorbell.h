@@ -2,8 +2,6 @@
 #ifndef DATAPATH_VHOST_DOORBELL_H
 #define DATAPATH_VHOST_DOORBELL_H
 
-#include <sys/types.h>
-
 #include "numa/err.h"
 
 /*
@@ -20,16 +18,12 @@
 
 /*
  * Hangs up the bell. `path` is the name of a socket that exists during the call only.
- * Errors: -EINVAL, -EIO and those of bind (code "vhost-start-failed"). May wait: until librte_vhost's
- * thread has heard the first ring, at most 5 s.
+ * Errors: -EINVAL, -EIO and those of bind (code "vhost-start-failed").
  */
 int vhost_doorbell_start(const char *path, struct err *err);
 
 /* Has librte_vhost's thread look at its list. May wait: no. */
 void vhost_doorbell_ring(void);
-
-/* The kernel's id of librte_vhost's thread, once started. */
-pid_t vhost_doorbell_tid(void);
 
 void vhost_doorbell_stop(void);
 

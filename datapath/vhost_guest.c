@@ -2,10 +2,12 @@
 #include "datapath/vhost_guest.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 
 #include "datapath/event.h"
@@ -46,6 +48,8 @@
  */
 
 #define SOCKET_NONE UINT64_MAX
+
+static const struct timeval message_patience = {.tv_usec = 20000};
 
 /*
  * The connections, by vid. An entry is set and cleared by whoever runs the callbacks of its vid, and
@@ -187,10 +191,8 @@ vring_state_changed_cb(int vid, uint16_t vring, int enable)
 {
 	struct port_vhost *v = port_of_vid(vid);
 
-	if (v != NULL && vring < 2 * v->base.n_queues) {
+	if (v != NULL && vring < 2 * v->base.n_queues)
 		atomic_store(&v->enabled[vring], enable != 0);
-		event_post(DP_EVENT_QUEUE_STATE, v->base.id, (uint64_t)vring << 1 | (enable != 0));
-	}
 	return 0;
 }
 
@@ -205,6 +207,19 @@ features_changed_cb(int vid, uint64_t features)
 	return 0;
 }
 
+/* librte_vhost writes its answer with the locks of all queues held, and lcores spin on those: a peer
+ * that does not read answers must be gone before there is one that does not fit. */
+static bool
+can_answer(int vid)
+{
+	struct pollfd room = {
+		.fd = conn_fd(atomic_load(&conn_of_vid[vid].socket)),
+		.events = POLLOUT,
+	};
+
+	return poll(&room, 1, 0) == 1 && (room.revents & POLLOUT);
+}
+
 /* Never waits, as above; see the theory of operation. */
 static enum rte_vhost_msg_result
 pre_message_cb(int vid, void *message)
@@ -212,9 +227,11 @@ pre_message_cb(int vid, void *message)
 	struct port_vhost *v = port_of_vid(vid);
 	struct vhost_message *msg = message;
 
-	if (v == NULL) {
+	if (v == NULL || !can_answer(vid)) {
 		vhost_message_drop(msg);
 		msg->flags &= ~VHOST_MESSAGE_NEED_REPLY;
+		if (v != NULL)
+			event_post(DP_EVENT_PEER_BAD_MESSAGE, v->base.id, msg->request);
 		return RTE_VHOST_MSG_RESULT_ERR;
 	}
 	switch (vhost_guard_before(&v->guard, msg)) {
@@ -276,6 +293,9 @@ admit(struct port_vhost *v, struct vhost_peer *peer)
 		event_post(DP_EVENT_PEER_REFUSED, v->base.id, peer->uid);
 		return -EPERM;
 	}
+	/* librte_vhost's reads block, and its one thread serves all guests. A front-end hands over
+	 * a message whole, so who makes us wait in the middle of one is cut off. */
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &message_patience, sizeof(message_patience));
 	if (old_vid >= 0) {
 		stop_rings(v);
 		disconnect(v);
@@ -329,7 +349,7 @@ const struct rte_vhost_device_ops vhost_guest_ops = {
 	.destroy_connection = destroy_connection_cb,
 };
 
-/* ---- for the control thread and the watchdog ---------------------------------------------- */
+/* ---- for the control thread --------------------------------------------------------------- */
 
 void
 vhost_guest_enlist(struct port_vhost *v)
@@ -379,21 +399,4 @@ vhost_guest_forget(struct port_vhost *v)
 	}
 	if (atomic_load(&v->conn_vid) >= 0)
 		disconnect(v);
-}
-
-bool
-vhost_guest_cut(int fd)
-{
-	int vid;
-
-	for (vid = 0; vid < RTE_MAX_VHOST_DEVICE; vid++) {
-		uint64_t socket = atomic_load(&conn_of_vid[vid].socket);
-
-		if (socket == SOCKET_NONE || conn_fd(socket) != fd)
-			continue;
-		shutdown(fd, SHUT_RDWR);
-		event_post(DP_EVENT_PEER_STALLED, socket >> 32, 0);
-		return true;
-	}
-	return false;
 }

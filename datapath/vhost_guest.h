@@ -24,8 +24,4 @@ const struct port_vhost *vhost_guest_port_at(const char *path);
 /* librte_vhost has closed the port's connections, of which it tells nobody. Thread: control. */
 void vhost_guest_forget(struct port_vhost *v);
 
-/* Ends the connection that the vhost-events thread is blocked on; false: fd is none.
- * Thread: watchdog. */
-bool vhost_guest_cut(int fd);
-
 #endif

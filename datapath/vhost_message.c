@@ -7,8 +7,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <linux/magic.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
@@ -39,7 +41,7 @@ struct rule {
  * them to who asks nevertheless.
  */
 static const struct rule rules[] = {
-	[1] = {.offered = true}, /* GET_FEATURES */
+	[VU_GET_FEATURES] = {.offered = true},
 	[VU_SET_FEATURES] = {.offered = true, .size_min = 8},
 	[VU_SET_OWNER] = {.offered = true},
 	[VU_RESET_OWNER] = {.offered = true},
@@ -51,7 +53,7 @@ static const struct rule rules[] = {
 			     .withdraws = true,
 			     .must_succeed = true,
 			     .size_min = 16},
-	[7] = {.offered = true}, /* SET_LOG_FD */
+	[VU_SET_LOG_FD] = {.offered = true},
 	[VU_SET_VRING_NUM] = {.offered = true,
 			      .withdraws = true,
 			      .must_succeed = true,
@@ -72,16 +74,16 @@ static const struct rule rules[] = {
 			       .must_succeed = true,
 			       .ring = RING_BYTE,
 			       .size_min = 8},
-	[13] = {.offered = true, .ring = RING_BYTE, .size_min = 8}, /* SET_VRING_CALL */
-	[14] = {.offered = true, .ring = RING_BYTE, .size_min = 8}, /* SET_VRING_ERR */
-	[15] = {.offered = true}, /* GET_PROTOCOL_FEATURES */
-	[16] = {.offered = true, .size_min = 8}, /* SET_PROTOCOL_FEATURES */
+	[VU_SET_VRING_CALL] = {.offered = true, .ring = RING_BYTE, .size_min = 8},
+	[VU_SET_VRING_ERR] = {.offered = true, .ring = RING_BYTE, .size_min = 8},
+	[VU_GET_PROTOCOL_FEATURES] = {.offered = true},
+	[VU_SET_PROTOCOL_FEATURES] = {.offered = true, .size_min = 8},
 	[VU_GET_QUEUE_NUM] = {.offered = true},
 	[VU_SET_VRING_ENABLE] = {.offered = true, .ring = RING_WORD, .size_min = 8},
-	[19] = {.offered = true, .size_min = 8}, /* SEND_RARP */
-	[20] = {.offered = true, .size_min = 8}, /* NET_SET_MTU */
-	[39] = {.offered = true, .size_min = 8}, /* SET_STATUS */
-	[40] = {.offered = true}, /* GET_STATUS */
+	[VU_SEND_RARP] = {.offered = true, .size_min = 8},
+	[VU_NET_SET_MTU] = {.offered = true, .size_min = 8},
+	[VU_SET_STATUS] = {.offered = true, .size_min = 8},
+	[VU_GET_STATUS] = {.offered = true},
 };
 #define N_RULES (sizeof(rules) / sizeof(rules[0]))
 
@@ -117,13 +119,15 @@ ring_of(const struct rule *rule, const struct vhost_message *msg)
 	return rule->ring == RING_BYTE ? msg->payload.u64 & 0xff : msg->payload.ring.index;
 }
 
-/* A region that is longer than its file kills who touches its end (SIGBUS). */
+/* A region that is longer than its file kills who touches its end (SIGBUS); one whose pages come
+ * from a process of the peer's keeps an lcore waiting as long as that likes. */
 static bool
 file_holds(int fd, uint64_t bytes, uint64_t *block_bytes)
 {
+	struct statfs fs;
 	struct stat st;
 
-	if (fstat(fd, &st) != 0)
+	if (fstat(fd, &st) != 0 || fstatfs(fd, &fs) != 0 || fs.f_type == FUSE_SUPER_MAGIC)
 		return false;
 	*block_bytes = st.st_blksize;
 	return !S_ISREG(st.st_mode) || bytes <= (uint64_t)st.st_size;

@@ -338,9 +338,7 @@ __wrap_event_post(enum dp_event_type type, uint16_t port, uint64_t value)
 		[DP_EVENT_PORT_UP] = "up",
 		[DP_EVENT_PORT_DOWN] = "down",
 		[DP_EVENT_PEER_REFUSED] = "refused",
-		[DP_EVENT_PEER_STALLED] = "stalled",
 		[DP_EVENT_PEER_BAD_MESSAGE] = "bad-message",
-		[DP_EVENT_QUEUE_STATE] = "queue",
 	};
 
 	(void)port;
