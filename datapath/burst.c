@@ -26,6 +26,7 @@ burst_look(struct burst *b)
 		b->tagged[i] = burst_is_tagged(m);
 		b->len[i] = m->pkt_len - (b->tagged[i] ? TAG_BYTES : 0);
 		b->l3_bytes[i] = burst_l3_bytes(m);
+		b->segmented[i] = m->ol_flags & RTE_MBUF_F_TX_TCP_SEG;
 	}
 }
 
@@ -40,6 +41,14 @@ uint16_t
 burst_tag_vlan(const struct burst *b, uint16_t i)
 {
 	return b->tagged[i] ? rte_be_to_cpu_16(burst_tag_of(b, i)->vlan_tci) & VLAN_ID_MASK : 0;
+}
+
+bool
+burst_is_tagged_twice(const struct burst *b, uint16_t i)
+{
+	rte_be16_t inner = burst_tag_of(b, i)->eth_proto;
+
+	return inner == RTE_BE16(RTE_ETHER_TYPE_VLAN) || inner == RTE_BE16(RTE_ETHER_TYPE_QINQ);
 }
 
 void

@@ -32,6 +32,7 @@ struct burst {
 	uint32_t len[BURST_MAX]; /* bytes of frame, without a tag */
 	uint32_t l3_bytes[BURST_MAX]; /* burst_l3_bytes() */
 	uint16_t vlan[BURST_MAX]; /* VLAN inside the bridge, 0: none */
+	bool segmented[BURST_MAX]; /* asks to be cut into TCP segments */
 	bool tagged[BURST_MAX]; /* the tag is in the frame */
 	uint16_t uses[BURST_MAX]; /* outputs that have not had it yet */
 };
@@ -75,6 +76,9 @@ void burst_look(struct burst *b);
 
 /* The VLAN id that frame i came with, 0: none, or a tag for the priority alone. */
 uint16_t burst_tag_vlan(const struct burst *b, uint16_t i);
+
+/* Whether frame i, which is tagged, has another tag (802.1Q or 802.1ad) behind the first. */
+bool burst_is_tagged_twice(const struct burst *b, uint16_t i);
 
 /* Puts frame i into a VLAN; a tag that it came with keeps its priority bits. Before any use. */
 void burst_set_vlan(struct burst *b, uint16_t i, uint16_t vlan);

@@ -83,6 +83,9 @@ dp_stop(void)
 {
 	int id;
 
+	/* Lcores first: without them no grace period takes time, and none can read what goes. */
+	worker_stop();
+	inbox_discard();
 	for (id = 0; id < DP_PORTS_MAX; id++) {
 		if (table.port[id] != NULL)
 			dp_port_del(id);
@@ -92,7 +95,6 @@ dp_stop(void)
 		table.fdb[id] = NULL;
 	}
 	vhost_stop();
-	worker_stop();
 	snapshot_publish(NULL);
 	inbox_destroy();
 	event_destroy();
@@ -253,7 +255,7 @@ dp_port_info(int port, struct dp_port_info *info)
 void
 dp_port_stats(int port, int queue, struct dp_stats *stats)
 {
-	const struct port *p = table.port[port];
+	struct port *p = table.port[port];
 	uint16_t i;
 
 	memset(stats, 0, sizeof(*stats));
@@ -261,8 +263,11 @@ dp_port_stats(int port, int queue, struct dp_stats *stats)
 		if (queue < 0 || queue == i)
 			stats_sum(stats, &p->queue[i].stats);
 	}
-	if (queue < 0)
-		stats->out_drop[DP_OUT_RING_FULL] += worker_undelivered(p->id);
+	if (queue >= 0)
+		return;
+	stats->out_drop[DP_OUT_RING_FULL] += worker_undelivered(p->id);
+	if (p->ops->add_stats != NULL)
+		p->ops->add_stats(p, stats);
 }
 
 int
@@ -310,12 +315,12 @@ dp_learn(const struct event_mac *mac)
 
 	/* What an lcore saw may be gone since. */
 	if (fdb == NULL || table.port[mac->port] == NULL ||
-	    table.port[mac->port]->bridge_ctl != mac->bridge)
+	    table.port[mac->port]->bridge_ctl != mac->bridge ||
+	    !table.port[mac->port]->rules_ctl.learn)
 		return false;
-	if (fdb_learn(fdb, mac->fdb_key, mac->port) != -ENOSPC || fdb->full_told_ctl)
+	if (fdb_learn(fdb, mac->fdb_key, mac->port) != -ENOSPC)
 		return false;
-	fdb->full_told_ctl = true;
-	return true;
+	return !atomic_exchange(&fdb->full, true);
 }
 
 #define DP_POLL_MACS 1024 /* learned in one call, so that a flood of senders leaves time for RPC */

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
@@ -17,6 +18,8 @@ static struct {
 	struct rte_ring *ring; /* of struct dp_event */
 	struct rte_ring *mac_ring; /* of struct event_mac */
 	int fd;
+	uint64_t mac_wake_cycles; /* of a millisecond */
+	_Atomic uint64_t mac_woken_tsc; /* when a sender woke the reader last; writers: lcores */
 	_Atomic bool woken; /* the fd is readable, or about to be */
 } event = {.fd = -1};
 
@@ -36,6 +39,7 @@ event_create(void)
 					  SOCKET_ID_ANY, RING_F_SC_DEQ);
 	event.mac_ring = rte_ring_create_elem("event_mac", sizeof(struct event_mac),
 					      EVENT_MAC_RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	event.mac_wake_cycles = rte_get_tsc_hz() / 1000;
 	event.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (event.ring == NULL || event.mac_ring == NULL || event.fd < 0) {
 		event_destroy();
@@ -88,8 +92,23 @@ event_post_mac(uint16_t bridge, uint64_t fdb_key, uint16_t port)
 {
 	struct event_mac mac = {.bridge = bridge, .port = port, .fdb_key = fdb_key};
 
-	if (rte_ring_mp_enqueue_elem(event.mac_ring, &mac, sizeof(mac)) == 0)
+	uint64_t now = rte_rdtsc();
+
+	if (rte_ring_mp_enqueue_elem(event.mac_ring, &mac, sizeof(mac)) != 0)
+		return;
+	if (now - event.mac_woken_tsc > event.mac_wake_cycles) {
+		event.mac_woken_tsc = now;
 		event_wake();
+	}
+}
+
+void
+event_discard_macs(void)
+{
+	struct event_mac mac;
+
+	while (rte_ring_sc_dequeue_elem(event.mac_ring, &mac, sizeof(mac)) == 0)
+		;
 }
 
 enum event_kind

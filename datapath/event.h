@@ -21,13 +21,18 @@ int event_fd(void);
 /* Thread: any. */
 void event_post(enum dp_event_type type, uint16_t port, uint64_t value);
 
-/* A sender seen by an lcore that the table does not know at this port. Thread: lcore. */
+/* A sender seen by an lcore that the table does not know at this port. Wakes the reader once a
+ * millisecond at most: what comes in between is read with the next, or when it is sent again.
+ * Thread: lcore. */
 void event_post_mac(uint16_t bridge, uint64_t fdb_key, uint16_t port);
 
 struct event_mac {
 	uint16_t bridge, port;
 	uint64_t fdb_key;
 };
+
+/* Forgets all senders that were posted. Thread: control. */
+void event_discard_macs(void);
 
 enum event_kind {
 	EVENT_NONE,

@@ -67,6 +67,13 @@ fdb_key_vlan(uint64_t key)
 	return key >> 48 & 0xfff;
 }
 
+/* The same MAC in another VLAN. */
+static uint64_t
+fdb_key_in(uint64_t key, uint16_t vlan)
+{
+	return (key & ~((uint64_t)0xfff << 48)) | (uint64_t)vlan << 48;
+}
+
 /* Puts a key that is not there into the emptier of its buckets. */
 static int
 fdb_insert(struct fdb *fdb, uint64_t key, uint16_t port, bool is_static)
@@ -118,32 +125,9 @@ fdb_sweep(struct fdb *fdb, bool (*fn)(const struct fdb *, const struct fdb_value
 				continue;
 			b->key[i] = 0;
 			fdb->n_learned_ctl--;
-			fdb->full_told_ctl = false;
+			fdb->full = false;
 		}
 	}
-}
-
-int
-fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t port)
-{
-	uint16_t at;
-	struct fdb_value *v = fdb_find(fdb, key, &at);
-	int ret;
-
-	if (v != NULL && v->is_static)
-		return -EEXIST;
-	if (v != NULL) {
-		v->is_static = true;
-		v->port = port;
-		fdb->n_learned_ctl--;
-	} else {
-		ret = fdb_insert(fdb, key, port, true);
-		if (ret < 0)
-			return ret;
-	}
-	if (fdb_key_vlan(key) == DP_VLAN_ANY)
-		fdb->n_any_ctl++;
-	return 0;
 }
 
 void
@@ -159,13 +143,64 @@ fdb_del(struct fdb *fdb, uint64_t key)
 			if (b->key[i] != key)
 				continue;
 			b->key[i] = 0;
-			if (!b->value[i].is_static)
+			if (!b->value[i].is_static) {
 				fdb->n_learned_ctl--;
-			else if (fdb_key_vlan(key) == DP_VLAN_ANY)
+				fdb->full = false;
+			} else if (fdb_key_vlan(key) == DP_VLAN_ANY) {
 				fdb->n_any_ctl--;
+			}
 			return;
 		}
 	}
+}
+
+static bool
+fdb_is_static(const struct fdb *fdb, uint64_t key)
+{
+	uint16_t port;
+	const struct fdb_value *v = fdb_find(fdb, key, &port);
+
+	return v != NULL && v->is_static;
+}
+
+/* Makes way for a MAC that is to be static in every VLAN. */
+static int
+fdb_claim_mac(struct fdb *fdb, uint64_t any_key)
+{
+	uint16_t vlan;
+
+	for (vlan = 0; vlan <= DP_VLAN_MAX; vlan++) {
+		if (fdb_is_static(fdb, fdb_key_in(any_key, vlan)))
+			return -EEXIST;
+	}
+	for (vlan = 0; vlan <= DP_VLAN_MAX && fdb->n_learned_ctl > 0; vlan++)
+		fdb_del(fdb, fdb_key_in(any_key, vlan));
+	return 0;
+}
+
+int
+fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t port)
+{
+	uint16_t at;
+	struct fdb_value *v = fdb_find(fdb, key, &at);
+	int ret;
+
+	if (fdb_is_static(fdb, key) || fdb_is_static(fdb, fdb_key_in(key, DP_VLAN_ANY)))
+		return -EEXIST;
+	if (fdb_key_vlan(key) == DP_VLAN_ANY && fdb_claim_mac(fdb, key) < 0)
+		return -EEXIST;
+	if (v != NULL) {
+		v->is_static = true;
+		v->port = port;
+		fdb->n_learned_ctl--;
+	} else {
+		ret = fdb_insert(fdb, key, port, true);
+		if (ret < 0)
+			return ret;
+	}
+	if (fdb_key_vlan(key) == DP_VLAN_ANY)
+		fdb->n_any_ctl++;
+	return 0;
 }
 
 int
@@ -175,7 +210,7 @@ fdb_learn(struct fdb *fdb, uint64_t key, uint16_t port)
 	struct fdb_value *v = fdb_find(fdb, key, &at);
 	int ret;
 
-	if (v != NULL && v->is_static)
+	if (fdb_is_static(fdb, key) || fdb_is_static(fdb, fdb_key_in(key, DP_VLAN_ANY)))
 		return -EEXIST;
 	if (v != NULL) {
 		v->port = port;

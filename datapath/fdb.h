@@ -46,7 +46,7 @@ struct fdb {
 	uint64_t seed[2];
 	unsigned int n_any_ctl; /* static entries valid in any VLAN */
 	unsigned int n_learned_ctl, limit_ctl, age_s_ctl;
-	bool full_told_ctl;
+	_Atomic bool full; /* told once; lcores do not post what there is no room for */
 };
 
 /* Seconds since some start. Writer: control thread. */
@@ -56,8 +56,8 @@ extern _Atomic uint32_t fdb_now_s;
 struct fdb *fdb_create(unsigned int limit, unsigned int age_s);
 void fdb_destroy(struct fdb *fdb);
 
-/* Adds a MAC that never ages nor moves; takes over a learned one. -EEXIST: another port has it,
- * -ENOSPC. */
+/* Adds a MAC that never ages nor moves; takes over learned ones. With DP_VLAN_ANY it is valid in
+ * every VLAN, and so in conflict with any other of the MAC. -EEXIST: another port has it, -ENOSPC. */
 int fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t port);
 void fdb_del(struct fdb *fdb, uint64_t key);
 

@@ -31,6 +31,10 @@ forward_ingress_vlan(const struct snap_port *in, struct burst *b, uint16_t i)
 {
 	uint16_t vlan = burst_tag_vlan(b, i);
 
+	/* A tag for the priority alone is taken off on the way to an untagged output. Another tag
+	 * behind it would come to light there, and name a VLAN that was never checked. */
+	if (unlikely(vlan == 0 && b->tagged[i] && burst_is_tagged_twice(b, i)))
+		return false;
 	if (in->access == 0) {
 		b->vlan[i] = vlan;
 		return vlan <= DP_VLAN_MAX && snap_port_has_vlan(in, vlan);
@@ -41,12 +45,21 @@ forward_ingress_vlan(const struct snap_port *in, struct burst *b, uint16_t i)
 	return true;
 }
 
+/* A request to segment is carried out for each output that does not do it itself. To all ports of a
+ * bridge that is work without bounds, and TCP has no group addresses. */
+static bool
+forward_is_bad_request(const struct burst *b, uint16_t i)
+{
+	return b->segmented[i] && rte_is_multicast_ether_addr(&b->eth[i]->dst_addr);
+}
+
 /* The reasons that need the input alone. Returns DP_IN_DROPS for none. */
 static enum dp_in_drop
 forward_check(const struct snap_port *in, struct burst *b, uint16_t i)
 {
 	if (unlikely(b->len[i] < sizeof(struct rte_ether_hdr) ||
-		     rte_is_multicast_ether_addr(&b->eth[i]->src_addr)))
+		     rte_is_multicast_ether_addr(&b->eth[i]->src_addr) ||
+		     forward_is_bad_request(b, i)))
 		return DP_IN_BAD_FRAME;
 	if (unlikely(!forward_ingress_vlan(in, b, i)))
 		return DP_IN_VLAN;
@@ -92,7 +105,8 @@ forward_learn(const struct snapshot *snap, const struct snap_port *in, const str
 	/* What the adjacent bridge reflects to a VEPA port's side comes in at the uplink. */
 	if (at != NULL && at->vepa && in->is_uplink)
 		return at;
-	event_post_mac(in->bridge, fdb_key(mac, b->vlan[i]), in->id);
+	if (value != NULL || !atomic_load_explicit(&in->fdb->full, memory_order_relaxed))
+		event_post_mac(in->bridge, fdb_key(mac, b->vlan[i]), in->id);
 	return at;
 }
 

@@ -58,6 +58,32 @@ inbox_put(unsigned int lcore, struct port_queue *q, struct rte_mbuf **m, uint16_
 							NULL);
 }
 
+void
+inbox_settle(void)
+{
+	unsigned int lcore;
+
+	for (lcore = 1; lcore <= DP_LCORES_MAX && inbox[lcore] != NULL; lcore++) {
+		const struct rte_ring *r = inbox[lcore];
+		uint32_t put = __atomic_load_n(&r->prod.tail, __ATOMIC_ACQUIRE);
+
+		while ((int32_t)(__atomic_load_n(&r->cons.tail, __ATOMIC_ACQUIRE) - put) < 0)
+			rte_pause();
+	}
+}
+
+void
+inbox_discard(void)
+{
+	struct inbox_item item;
+	unsigned int lcore;
+
+	for (lcore = 1; lcore <= DP_LCORES_MAX && inbox[lcore] != NULL; lcore++) {
+		while (rte_ring_sc_dequeue_elem(inbox[lcore], &item, sizeof(item)) == 0)
+			rte_pktmbuf_free(item.m);
+	}
+}
+
 /* Sends a run of items for one queue. */
 static void
 inbox_send(struct port_queue *q, const struct inbox_item *item, uint16_t n)

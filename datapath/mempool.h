@@ -7,11 +7,13 @@
 #include "datapath/dp.h"
 
 /*
- * One mbuf pool for each memory node that has memory.
+ * The mbuf pools: one for each lcore, for what guests send, and one for each memory node, for what
+ * uplinks receive.
  *
- * Nothing keeps mbufs for long: an lcore has one burst in its hands, an inbox and a device's rings
- * are bounded. So the pool is sized for the worst that all of them can hold together, and does
- * not run dry.
+ * An lcore has one burst in its hands, and an inbox is bounded, so an lcore's pool is sized for the
+ * worst that these can hold. A guest that hands over more than a frame can be runs its lcore's pool
+ * dry for a moment, and no other's. A node's pool has room for a number of descriptors that the
+ * uplinks share (mempool_claim).
  */
 #define MEMPOOL_DATA_BYTES 2048 /* room for frame bytes in one mbuf */
 
@@ -19,8 +21,16 @@
 int mempool_create(const struct dp_config *config, struct err *err);
 void mempool_destroy(void);
 
+/* The pool for what the guests of an lcore send. Thread: any. */
+struct rte_mempool *mempool_of_lcore(unsigned int lcore);
+
 /* The pool of `node`, or of the nearest node that has one where it has none. Thread: any. */
 struct rte_mempool *mempool_of_node(int node);
+
+/* Takes n descriptors of the node's pool for a device's rings, and gives them back.
+ * Errors: -ENOSPC. Thread: control. */
+int mempool_claim(int node, unsigned int n);
+void mempool_unclaim(int node, unsigned int n);
 
 /* As dp_pool_info(). */
 int mempool_info(unsigned int index, struct dp_pool_info *info);

@@ -47,6 +47,9 @@ struct port_ops {
 
 	void (*info)(struct port *p, struct dp_port_info *info);
 
+	/* Adds what the outside itself counted. May be NULL. Thread: control. */
+	void (*add_stats)(struct port *p, struct dp_stats *sum);
+
 	/* Sets what of the rules the device must know: its MTU. May be NULL. Thread: control. */
 	int (*set_rules)(struct port *p, const struct dp_rules *rules, struct err *err);
 

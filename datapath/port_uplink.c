@@ -40,6 +40,8 @@ struct uplink {
 	uint16_t mtu_min, mtu_max; /* that it takes as it is set up */
 	bool tells_link; /* by an interrupt */
 	struct rte_mempool *pool;
+	int node; /* of the device */
+	unsigned int claimed; /* descriptors, of the pool */
 };
 
 static struct uplink *
@@ -257,6 +259,21 @@ uplink_info(struct port *p, struct dp_port_info *info)
 		snprintf(info->driver, sizeof(info->driver), "%s", dev.driver_name);
 }
 
+/* What the device lost on its own account, before it came to us or after we had given it away. */
+static void
+uplink_add_stats(struct port *p, struct dp_stats *sum)
+{
+	struct rte_eth_stats device;
+	uint64_t lost;
+
+	if (rte_eth_stats_get(uplink_of(p)->dev, &device) != 0)
+		return;
+	sum->in_drop[DP_IN_NO_MBUF] += device.imissed + device.rx_nombuf;
+	lost = RTE_MIN(device.oerrors, sum->out_packets);
+	sum->out_packets -= lost;
+	sum->out_drop[DP_OUT_RING_FULL] += lost;
+}
+
 static int
 uplink_check_mtu(const struct uplink *u, uint16_t mtu, struct err *err)
 {
@@ -303,6 +320,7 @@ uplink_close(struct port *p)
 								uplink_link_cb, u) == -EAGAIN)
 		rte_pause();
 	uplink_device_close(u->dev);
+	mempool_unclaim(u->node, u->claimed);
 	rte_free(p->queue);
 	free(u);
 }
@@ -312,6 +330,7 @@ static const struct port_ops uplink_ops = {
 	.tx_own = uplink_tx,
 	.tx_queue = uplink_tx_queue,
 	.info = uplink_info,
+	.add_stats = uplink_add_stats,
 	.set_rules = uplink_set_rules,
 	.close = uplink_close,
 };
@@ -397,16 +416,21 @@ uplink_setup_queues(struct uplink *u)
 	uint16_t widest = RTE_MAX(u->n_rx, u->n_tx);
 	uint16_t n_rx_desc = RTE_MIN(UPLINK_DESCRIPTORS, UPLINK_DESCRIPTORS_TOTAL / widest);
 	uint16_t n_tx_desc, i;
-	int node = rte_eth_dev_socket_id(u->dev);
 	int ret;
 
 	n_rx_desc = RTE_MAX(n_rx_desc, UPLINK_DESCRIPTORS_MIN);
 	n_tx_desc = n_rx_desc;
 	ret = rte_eth_dev_adjust_nb_rx_tx_desc(u->dev, &n_rx_desc, &n_tx_desc);
+	if (ret != 0)
+		return ret;
+	u->claimed = u->n_rx * n_rx_desc + u->n_tx * n_tx_desc;
+	ret = mempool_claim(u->node, u->claimed);
+	if (ret != 0)
+		u->claimed = 0;
 	for (i = 0; i < u->n_rx && ret == 0; i++)
-		ret = rte_eth_rx_queue_setup(u->dev, i, n_rx_desc, node, NULL, u->pool);
+		ret = rte_eth_rx_queue_setup(u->dev, i, n_rx_desc, u->node, NULL, u->pool);
 	for (i = 0; i < u->n_tx && ret == 0; i++)
-		ret = rte_eth_tx_queue_setup(u->dev, i, n_tx_desc, node, NULL);
+		ret = rte_eth_tx_queue_setup(u->dev, i, n_tx_desc, u->node, NULL);
 	return ret;
 }
 
@@ -431,6 +455,11 @@ uplink_start(struct uplink *u, uint16_t mtu, unsigned int n_lcores, struct err *
 		goto refused;
 	step = "queues";
 	ret = uplink_setup_queues(u);
+	if (ret == -ENOSPC)
+		return err_set(err, ENOSPC, "no-space",
+			       "the packet buffers of node %d are taken by other uplinks' queues; "
+			       "remove one of them",
+			       u->node);
 	if (ret < 0)
 		goto refused;
 	ret = uplink_set_mtu(u, mtu, err);
@@ -482,7 +511,8 @@ port_uplink_open(const struct dp_uplink_config *config, uint16_t id, unsigned in
 	if (ret < 0)
 		goto err_free;
 	u->dev = (uint16_t)ret;
-	u->pool = mempool_of_node(rte_eth_dev_socket_id(u->dev));
+	u->node = rte_eth_dev_socket_id(u->dev);
+	u->pool = mempool_of_node(u->node);
 	u->port.ops = &uplink_ops;
 	u->port.id = id;
 	u->port.is_uplink = true;
@@ -503,6 +533,7 @@ port_uplink_open(const struct dp_uplink_config *config, uint16_t id, unsigned in
 
 err_device:
 	uplink_device_close(u->dev);
+	mempool_unclaim(u->node, u->claimed);
 err_free:
 	free(u);
 	return ret;

@@ -2,7 +2,10 @@
 #include "datapath/table.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "datapath/event.h"
+#include "datapath/inbox.h"
 #include "datapath/rcu.h"
 #include "datapath/worker.h"
 
@@ -102,10 +105,19 @@ table_del(struct port *p)
 		table.port[p->id] = p;
 		return ret;
 	}
-	rcu_synchronize(); /* inbox.h says why a second time */
+	inbox_settle();
+	rcu_synchronize();
+	event_discard_macs(); /* of the port: its id may be another's soon */
 	table_del_macs(fdb, &p->rules_ctl, p->rules_ctl.n_macs);
 	fdb_flush_port(fdb, p->id);
 	return 0;
+}
+
+static bool
+table_same_stations(const struct dp_rules *a, const struct dp_rules *b)
+{
+	return memcmp(&a->vlans, &b->vlans, sizeof(a->vlans)) == 0 && a->n_macs == b->n_macs &&
+	       memcmp(a->mac, b->mac, a->n_macs * sizeof(a->mac[0])) == 0;
 }
 
 int
@@ -113,12 +125,15 @@ table_set_rules(struct port *p, const struct dp_rules *rules, struct err *err)
 {
 	struct fdb *fdb = table.fdb[p->bridge_ctl];
 	struct dp_rules old = p->rules_ctl;
+	bool moves = !table_same_stations(&old, rules);
 	int ret;
 
-	table_del_macs(fdb, &old, old.n_macs);
-	ret = table_add_macs(fdb, rules, p->id, err);
-	if (ret < 0)
-		goto err_macs;
+	if (moves) {
+		table_del_macs(fdb, &old, old.n_macs);
+		ret = table_add_macs(fdb, rules, p->id, err);
+		if (ret < 0)
+			goto err_macs;
+	}
 	p->rules_ctl = *rules;
 	ret = table_publish();
 	if (ret < 0) {
@@ -126,10 +141,15 @@ table_set_rules(struct port *p, const struct dp_rules *rules, struct err *err)
 		goto err_publish;
 	}
 	__atomic_store_n(&p->mtu, rules->mtu, __ATOMIC_RELAXED);
+	/* What was learned in VLANs that the port may not carry any more would lead nowhere. */
+	if (moves || !rules->learn)
+		fdb_flush_port(fdb, p->id);
 	return 0;
 
 err_publish:
 	p->rules_ctl = old;
+	if (!moves)
+		return ret;
 	table_del_macs(fdb, rules, rules->n_macs);
 err_macs:
 	table_add_macs(fdb, &old, p->id, NULL);

@@ -24,7 +24,8 @@ int table_free_id(void);
 int table_add(struct port *p, struct err *err);
 
 /* Takes a port out of the snapshot and the fdb. When it returns no lcore can reach it, and no
- * inbox holds a frame for it. -ENOMEM: nothing has changed. May wait: two grace periods. */
+ * inbox holds a frame for it. -ENOMEM: nothing has changed. May wait: two grace periods, and a
+ * round or a nap of each lcore. */
 int table_del(struct port *p);
 
 /* Gives a port other rules. Errors as table_add(). May wait: one grace period. */

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include <rte_lcore.h>
 #include <rte_vhost.h>
 
 #include "datapath/mempool.h"
@@ -59,11 +60,13 @@ vring_library_rx(struct port_queue *q, struct burst *b)
 	packed = atomic_load_explicit(&p->negotiated, memory_order_relaxed) & VRING_PACKED;
 	if (!packed)
 		before = vring_consumed(vid, vring);
-	b->n = rte_vhost_dequeue_burst(vid, vring, mempool_of_node(p->node), b->mbuf, BURST_MAX);
+	b->n = rte_vhost_dequeue_burst(vid, vring, mempool_of_lcore(rte_lcore_id()), b->mbuf,
+				       BURST_MAX);
 	if (unlikely(b->n < BURST_MAX && !packed)) {
 		/* The library takes a chain that is no frame (or that a dry pool could not hold)
 		 * and says nothing. A packed ring's index counts descriptors, so that there such
-		 * a frame stays uncounted. */
+		 * a frame stays uncounted. A chain whose head or addresses are wrong it does not
+		 * take at all: that guest's queue stands still. */
 		consumed = vring_consumed(vid, vring) - before;
 		if (unlikely(consumed > b->n))
 			stats_add(&q->stats.in_drop[DP_IN_BAD_RING], consumed - b->n);
@@ -106,7 +109,9 @@ vring_library_enqueue(const struct vring_tx *tx, struct rte_mbuf **m, uint16_t n
 		i += sent;
 		if (sent > 0)
 			continue;
-		if (skips++ == VRING_SKIPS_MAX || rte_vhost_avail_entries(tx->vid, tx->vring) == 0)
+		/* On a packed ring the library would read another field for the guest's index. */
+		if (skips++ == VRING_SKIPS_MAX || (tx->negotiated & VRING_PACKED) ||
+		    rte_vhost_avail_entries(tx->vid, tx->vring) == 0)
 			break;
 		/* There was room before this try, so if it fails the frame is too long for what
 		 * the guest offers; those behind it may not be. */

@@ -4,10 +4,13 @@
  * One thread plays the lcore; there is no other, so a grace period is over at once.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -294,6 +297,105 @@ access_ports_take_no_tags_but_priority_ones(void **state)
 	assert_int_equal(tag_of(2), -1);
 }
 
+/* Taking the first tag off would show the second one, in a VLAN that was never checked. */
+static void
+a_priority_tag_hides_no_other_tag(void **state)
+{
+	struct frame f = {.dst = 0xff, .src = 1, .vlan = 0};
+	struct dp_rules rules = {0};
+	static const uint8_t inner[2][2] = {{0x81, 0x00}, {0x88, 0xa8}};
+	unsigned int i;
+
+	(void)state;
+	rules.vlans.trunks[0] = RTE_BIT64(0) | RTE_BIT64(5);
+	add_port(1, 100, true, NULL);
+	add_port(2, 0, true, &rules);
+	add_port(UPLINK, 0, false, NULL);
+	for (i = 0; i < 4; i++) {
+		struct burst b = {.n = 1};
+		uint16_t from = i < 2 ? 1 : 2;
+
+		f.src = (uint8_t)from;
+		b.mbuf[0] = make_frame(&f);
+		memcpy(rte_pktmbuf_mtod_offset(b.mbuf[0], void *, 16), inner[i % 2], 2);
+		burst_look(&b);
+		forward_burst(&fwd, snapshot_current, snapshot_current->port[from],
+			      &fakes[from].queue, &b);
+		burst_release(&b);
+	}
+	assert_int_equal(receivers(), 0);
+	assert_int_equal(dropped(1, DP_IN_VLAN), 2);
+	assert_int_equal(dropped(2, DP_IN_VLAN), 2);
+}
+
+static void
+segments_are_not_made_for_a_group(void **state)
+{
+	struct frame f = {.dst = 0xff, .src = 1, .vlan = -1};
+	struct burst b = {.n = 1};
+
+	(void)state;
+	add_port(1, 0, true, NULL);
+	add_port(2, 0, true, NULL);
+	b.mbuf[0] = make_frame(&f);
+	b.mbuf[0]->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+	burst_look(&b);
+	forward_burst(&fwd, snapshot_current, snapshot_current->port[1], &fakes[1].queue, &b);
+	burst_release(&b);
+	assert_int_equal(receivers(), 0);
+	assert_int_equal(dropped(1, DP_IN_BAD_FRAME), 1);
+}
+
+static void
+a_trunks_own_mac_is_not_shadowed_by_a_learned_one(void **state)
+{
+	(void)state;
+	add_port(1, 5, true, NULL);
+	add_port(3, 5, false, NULL);
+	send_one(3, 1, 2, -1); /* 3 says that it is 02:...:02 */
+	send_one(1, 2, 1, -1);
+	assert_int_equal(receivers(), P(3));
+	add_port(2, 0, true, NULL); /* whose MAC that is, in every VLAN */
+	send_one(1, 2, 1, -1);
+	assert_int_equal(receivers(), P(2));
+	send_one(3, 1, 2, -1); /* 3 says so again */
+	send_one(1, 2, 1, -1);
+	assert_int_equal(receivers(), P(2));
+}
+
+static void *
+take_later(void *began)
+{
+	usleep(20000); /* so that a wait that is none is over before */
+	atomic_store((atomic_bool *)began, true);
+	inbox_take(2);
+	return NULL;
+}
+
+static void
+inboxes_settle_when_they_are_emptied(void **state)
+{
+	struct frame f = {.dst = 2, .src = 1, .vlan = -1};
+	struct burst b = {.n = 1};
+	atomic_bool began = false;
+	pthread_t owner;
+
+	(void)state;
+	add_port(1, 0, true, NULL);
+	add_port(2, 0, true, NULL);
+	fakes[2].queue.lcore_ctl = 2;
+	assert_int_equal(table_publish(), 0);
+	b.mbuf[0] = make_frame(&f);
+	burst_look(&b);
+	forward_burst(&fwd, snapshot_current, snapshot_current->port[1], &fakes[1].queue, &b);
+	burst_release(&b);
+	assert_int_equal(pthread_create(&owner, NULL, take_later, &began), 0);
+	inbox_settle();
+	assert_true(began);
+	pthread_join(owner, NULL);
+	assert_int_equal(receivers(), P(2));
+}
+
 static void
 same_mac_in_two_vlans_is_two_stations(void **state)
 {
@@ -510,6 +612,10 @@ main(void)
 		T(unknown_unicast_goes_to_uplinks_and_learners),
 		T(broadcast_stays_in_the_vlan),
 		T(access_ports_take_no_tags_but_priority_ones),
+		T(a_priority_tag_hides_no_other_tag),
+		T(segments_are_not_made_for_a_group),
+		T(a_trunks_own_mac_is_not_shadowed_by_a_learned_one),
+		T(inboxes_settle_when_they_are_emptied),
 		T(same_mac_in_two_vlans_is_two_stations),
 		T(trunk_lists_are_kept),
 		T(bad_frames_are_dropped_by_reason),
