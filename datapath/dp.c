@@ -288,7 +288,27 @@ dp_event_fd(void)
 	return event_fd();
 }
 
-/* Once a second: what the lcores take for the time, and what has not been seen for long. */
+/* Few drivers tell of their link by themselves, so all are asked. */
+static void
+dp_check_links(void)
+{
+	struct dp_port_info info;
+	int id;
+
+	for (id = 0; id < DP_PORTS_MAX; id++) {
+		struct port *p = table.port[id];
+
+		if (p == NULL || !p->is_uplink)
+			continue;
+		dp_port_info(id, &info);
+		if (info.connected == p->link_ctl)
+			continue;
+		p->link_ctl = info.connected;
+		event_post(info.connected ? DP_EVENT_UPLINK_UP : DP_EVENT_UPLINK_DOWN, p->id, 0);
+	}
+}
+
+/* Once a second: what the lcores take for the time, what has not been seen for long, links. */
 static void
 dp_tick(void)
 {
@@ -305,6 +325,7 @@ dp_tick(void)
 		if (table.fdb[bridge] != NULL)
 			fdb_age(table.fdb[bridge]);
 	}
+	dp_check_links();
 }
 
 /* Returns true when a full table is to be told: once, until there is room again. */

@@ -19,7 +19,8 @@
 
 /* Control thread. EAL keeps pointers into the arguments as long as the process lives. */
 static struct {
-	char *argv[EAL_ARGS_MAX + 1];
+	char *arg[EAL_ARGS_MAX]; /* ours to free */
+	char *argv[EAL_ARGS_MAX + 1]; /* EAL's copy, in which it moves pointers about */
 	int argc;
 	bool starting;
 } eal;
@@ -52,7 +53,7 @@ eal_add(const char *fmt, ...)
 	if (eal.argc == EAL_ARGS_MAX)
 		return -E2BIG;
 	va_start(ap, fmt);
-	ret = vasprintf(&eal.argv[eal.argc], fmt, ap);
+	ret = vasprintf(&eal.arg[eal.argc], fmt, ap);
 	va_end(ap);
 	if (ret < 0)
 		return -ENOMEM;
@@ -137,6 +138,7 @@ eal_init(const struct dp_config *config)
 	char path[PATH_MAX];
 	int ret;
 
+	memcpy(eal.argv, eal.arg, sizeof(eal.arg));
 	setenv("RUNTIME_DIRECTORY", config->run_dir, 1);
 	eal.starting = true;
 	ret = rte_eal_init(eal.argc, eal.argv);
@@ -173,7 +175,7 @@ eal_stop(void)
 {
 	rte_eal_cleanup();
 	while (eal.argc > 0)
-		free(eal.argv[--eal.argc]);
+		free(eal.arg[--eal.argc]);
 }
 
 const char *

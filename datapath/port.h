@@ -63,6 +63,7 @@ struct port {
 	uint16_t id;
 	uint16_t n_queues;
 	bool is_uplink;
+	bool link_ctl; /* an uplink's link, as told by the last event */
 	uint16_t mtu; /* relaxed atomic; writer: control thread; held against by the tx operations */
 	uint16_t bridge_ctl;
 	struct dp_rules rules_ctl; /* the snapshots carry what the lcores use */

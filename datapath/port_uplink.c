@@ -38,7 +38,6 @@ struct uplink {
 	unsigned int can; /* enum vnet_can */
 	bool sends_chains; /* takes frames of several mbufs */
 	uint16_t mtu_min, mtu_max; /* that it takes as it is set up */
-	bool tells_link; /* by an interrupt */
 	struct rte_mempool *pool;
 	int node; /* of the device */
 	unsigned int claimed; /* descriptors, of the pool */
@@ -224,20 +223,6 @@ uplink_link(uint16_t dev, struct rte_eth_link *link)
 	return rte_eth_link_get_nowait(dev, link) == 0 && link->link_status == RTE_ETH_LINK_UP;
 }
 
-/* Thread: EAL's interrupt thread. */
-static int
-uplink_link_cb(uint16_t dev, enum rte_eth_event_type type, void *arg, void *ret_param)
-{
-	const struct uplink *u = arg;
-	struct rte_eth_link link;
-
-	(void)type;
-	(void)ret_param;
-	event_post(uplink_link(dev, &link) ? DP_EVENT_UPLINK_UP : DP_EVENT_UPLINK_DOWN, u->port.id,
-		   0);
-	return 0;
-}
-
 static void
 uplink_info(struct port *p, struct dp_port_info *info)
 {
@@ -315,10 +300,6 @@ uplink_close(struct port *p)
 {
 	struct uplink *u = uplink_of(p);
 
-	/* -EAGAIN: it runs right now, and is a few instructions long. */
-	while (u->tells_link && rte_eth_dev_callback_unregister(u->dev, RTE_ETH_EVENT_INTR_LSC,
-								uplink_link_cb, u) == -EAGAIN)
-		rte_pause();
 	uplink_device_close(u->dev);
 	mempool_unclaim(u->node, u->claimed);
 	rte_free(p->queue);
@@ -389,8 +370,6 @@ uplink_plan(struct uplink *u, const struct rte_eth_dev_info *dev, unsigned int n
 	n_lcores = RTE_MIN(n_lcores, (unsigned int)DP_QUEUES_MAX);
 	u->n_rx = RTE_MIN(n_lcores, dev->max_rx_queues);
 	u->n_tx = RTE_MIN(n_lcores, dev->max_tx_queues);
-	u->tells_link = *dev->dev_flags & RTE_ETH_DEV_INTR_LSC;
-	conf->intr_conf.lsc = u->tells_link;
 	conf->txmode.offloads = uplink_tx_offloads(dev);
 	u->can = uplink_can(conf->txmode.offloads);
 	u->sends_chains = conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
@@ -526,8 +505,6 @@ port_uplink_open(const struct dp_uplink_config *config, uint16_t id, unsigned in
 		err_set(err, ENOMEM, "no-memory", "no memory for the queues of one more uplink");
 		goto err_device;
 	}
-	if (u->tells_link)
-		rte_eth_dev_callback_register(u->dev, RTE_ETH_EVENT_INTR_LSC, uplink_link_cb, u);
 	*port = &u->port;
 	return 0;
 

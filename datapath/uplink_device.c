@@ -101,8 +101,9 @@ uplink_device_check(const char *devargs, const struct rte_kvargs *args, struct e
 					     "\"%s\" in devargs \"%s\" has no value; write %s=...",
 					     args->pairs[i].key, devargs, args->pairs[i].key);
 	}
-	/* net_tap makes its interface. */
-	if (iface != NULL && strncmp(devargs, "net_tap", 7) != 0 && if_nametoindex(iface) == 0)
+	/* net_tap makes its interface; net_vhost's is a socket. */
+	if (iface != NULL && strncmp(devargs, "net_tap", 7) != 0 &&
+	    strncmp(devargs, "net_vhost", 9) != 0 && if_nametoindex(iface) == 0)
 		return err_set_param(err, ENODEV, "no-such-device", "devargs",
 				     "interface %s does not exist", iface);
 	if (strncmp(devargs, "net_virtio_user", 15) != 0)

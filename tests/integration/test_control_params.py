@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every parameter of every method, wrong in every way: refused by name, nothing changed."""
+
+import json
+
+import pytest
+
+from rpc import INVALID_PARAMS, NO_METHOD, Connection
+
+NOT_TEXT = [1, 1.5, True, None, [], {}]
+NOT_INT = ["1", 1.5, True, None, [], {}, 2**63, -(2**63) - 1]
+BAD_NAMES = NOT_TEXT + ["", "a" * 64, "a" * 100000, "../up", "a/b", "a b", "-a", "ä", "a\n",
+                        "a\u0000b"]
+BAD_MACS = [1, None, True, {}, "", "02:00:00:00:00", "02:00:00:00:00:01:02", "02:00:00:00:00:0g",
+            "02-00-00-00-00-01", "01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00",
+            "02:00:00:00:00:01 ", [1], [None], [["02:00:00:00:00:01"]],
+            ["02:00:00:00:00:01", "nonsense"], ["02:00:00:00:00:01", "02:00:00:00:00:01"],
+            [f"02:00:00:00:01:{i:02x}" for i in range(200)]]
+BAD_TRUNKS = ["10", 10, None, True, {}, [-1], [4095], ["10"], [1.5], [None], [10, 10], [[10]],
+              list(range(4096))]
+
+
+def ints(low, high):
+    return NOT_INT + [low - 1, high + 1, -1 if low > -1 else low - 2, 2**32, 2**40]
+
+
+BAD_VLAN, BAD_MTU = ints(1, 4094), ints(68, 9702)
+BAD_BOOL = [1, 0, "true", None, [], {}]
+BAD_NODE = ["", "0", "any", -1, 1.5, True, None, [], {}, 1000, 2**40]
+NAME = {"name": BAD_NAMES}
+
+# method: (a request that is right but for the parameter at hand, {parameter: wrong values},
+#          the parameters that must be there)
+METHODS = {
+    "daemon.version": ({}, {}, []),
+    "daemon.stop": ({}, {}, []),
+    "bridge.add": ({"name": "new"}, {**NAME, "mac_age_s": ints(1, 10**6) + [0],
+                                     "mac_limit": ints(0, 65536)}, ["name"]),
+    "bridge.del": ({"name": "there"}, NAME, ["name"]),
+    "bridge.list": ({}, {}, []),
+    "bridge.macs": ({"name": "there"}, NAME, ["name"]),
+    "uplink.add": (
+        {"name": "new", "bridge": "there", "devargs": "net_null0"},
+        {**NAME, "bridge": BAD_NAMES, "devargs": NOT_TEXT + ["", "x" * 100000, "net_null0\n"],
+         "vlan": BAD_VLAN, "trunks": BAD_TRUNKS, "mtu": BAD_MTU},
+        ["name", "bridge", "devargs"]),
+    "uplink.del": ({"name": "nosuch"}, NAME, ["name"]),
+    "uplink.list": ({}, {}, []),
+    "port.attach": (
+        {"name": "new", "bridge": "there"},
+        {**NAME, "bridge": BAD_NAMES, "mode": NOT_TEXT + ["", "Server", "both", "x" * 100000],
+         "socket": NOT_TEXT + ["", "x" * 100000, "/run/a\nb"], "mac": BAD_MACS, "vlan": BAD_VLAN,
+         "trunks": BAD_TRUNKS, "queues": ints(1, 10**6), "mtu": BAD_MTU, "node": BAD_NODE,
+         "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"]},
+        ["name", "bridge"]),
+    "port.detach": ({"name": "port"}, {**NAME, "force": BAD_BOOL}, ["name"]),
+    "port.list": ({}, {}, []),
+    "port.get": ({"name": "port"}, NAME, ["name"]),
+    "port.set": (
+        {"name": "port"},
+        {**NAME, "mac": BAD_MACS, "vlan": BAD_VLAN, "trunks": BAD_TRUNKS, "mtu": BAD_MTU,
+         "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"]},
+        ["name"]),
+    "port.stats": ({"name": "port"}, NAME, []),
+    "lcore.list": ({}, {}, []),
+    "numa.show": ({}, {}, []),
+    "host.capabilities": ({}, {}, []),
+    "events.subscribe": ({}, {"types": [1, "port.up", None, {}, True, [1], [None], ["nonsense"],
+                                        [""], ["port.up"] * 1000]}, []),
+}
+
+
+def cases():
+    for method, (valid, wrong, _) in METHODS.items():
+        for param, values in wrong.items():
+            yield pytest.param(method, valid, param, values, id=f"{method}-{param}")
+
+
+@pytest.fixture(scope="module")
+def daemon(sluiced):
+    """With a bridge and a port on it, whose state no test here may change."""
+    sluiced.rpc("bridge.add", name="there")
+    sluiced.rpc("port.attach", name="port", bridge="there", vlan=7)
+    before = sluiced.state()
+    yield sluiced
+    assert sluiced.state() == before
+    sluiced.rpc("port.detach", name="port")
+    sluiced.rpc("bridge.del", name="there")
+
+
+@pytest.mark.parametrize("method,valid,param,values", cases())
+def test_wrong_value_is_refused_by_name(daemon, method, valid, param, values):
+    before = daemon.state()
+    with Connection(daemon.control) as connection:
+        for value in values:
+            request = {"jsonrpc": "2.0", "id": 1, "method": method,
+                       "params": {**valid, param: value}}
+            answer = connection.ask(json.dumps(request).encode() + b"\n")
+            error = answer.get("error")
+            shown = repr(value)[:80]
+            assert error, f"{method} took {param} = {shown}"
+            if "\0" in str(value):  # no JSON parser of C must take it; the line may be refused
+                continue
+            assert error["code"] == INVALID_PARAMS, (shown, error)
+            assert error["data"]["param"] == param, (shown, error)
+            assert param in error["message"], (shown, error)
+            assert len(error["message"]) < 600 and "\n" not in error["message"], error
+    assert daemon.state() == before
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_missing_parameter_is_named(daemon, method):
+    valid, _, required = METHODS[method]
+    before = daemon.state()
+    for param in required:
+        params = {key: value for key, value in valid.items() if key != param}
+        refused = daemon.refusal(method, **params)
+        assert (refused.code, refused.param) == (INVALID_PARAMS, param)
+    assert daemon.state() == before
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_unknown_parameter_is_named(daemon, method):
+    valid, _, _ = METHODS[method]
+    before = daemon.state()
+    for unknown in ("colour", "Name", "x" * 1000):
+        refused = daemon.refusal(method, **valid, **{unknown: 1})
+        assert refused.code == INVALID_PARAMS
+        assert refused.param and unknown.startswith(refused.param)
+    assert daemon.state() == before
+    assert daemon.alive()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("params", [[], ["new"], 1, "name", True, None])
+def test_parameters_that_are_no_object(daemon, method, params):
+    before = daemon.state()
+    with Connection(daemon.control) as connection:
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer = connection.ask(json.dumps(request).encode() + b"\n")
+    assert answer["error"]["code"] in (-32600, INVALID_PARAMS), answer
+    assert daemon.state() == before
+
+
+@pytest.mark.parametrize("method", ["", "port", "port.", "Port.list", "port.list ", "port.lists",
+                                    "rpc.discover", "x" * 100000, "port.list\u00e4"])
+def test_unknown_method(daemon, method):
+    assert daemon.refusal(method).code == NO_METHOD
+
+
+@pytest.mark.parametrize("method,params,code", [
+    ("bridge.del", {"name": "nosuch"}, "no-such-bridge"),
+    ("bridge.macs", {"name": "nosuch"}, "no-such-bridge"),
+    ("bridge.add", {"name": "there"}, "bridge-exists"),
+    ("port.attach", {"name": "p", "bridge": "nosuch"}, "no-such-bridge"),
+    ("port.attach", {"name": "port", "bridge": "there"}, "port-exists"),
+    ("port.get", {"name": "nosuch"}, "no-such-port"),
+    ("port.set", {"name": "nosuch"}, "no-such-port"),
+    ("port.stats", {"name": "nosuch"}, "no-such-port"),
+    ("port.detach", {"name": "nosuch"}, "no-such-port"),
+    ("uplink.del", {"name": "nosuch"}, "no-such-uplink"),
+    ("uplink.add", {"name": "u", "bridge": "nosuch", "devargs": "net_null0"}, "no-such-bridge"),
+])
+def test_stable_text_codes(daemon, method, params, code):
+    before = daemon.state()
+    refused = daemon.refusal(method, **params)
+    assert refused.text_code == code, refused
+    assert daemon.state() == before
+
+
+@pytest.mark.parametrize("method,params", [
+    ("bridge.del", {"name": "there"}),  # a port is on it
+    ("port.attach", {"name": "new", "bridge": "there", "vlan": 5, "trunks": [6]}),
+    ("port.set", {"name": "port", "vlan": 5, "trunks": [6]}),
+    ("uplink.add", {"name": "new", "bridge": "there", "devargs": "net_null0", "vlan": 1,
+                    "trunks": [2]}),
+    ("uplink.add", {"name": "new", "bridge": "there", "devargs": "net_nosuch0"}),
+    ("uplink.add", {"name": "new", "bridge": "there", "devargs": "no such thing"}),
+    ("uplink.add", {"name": "new", "bridge": "there", "devargs": "0000:ff:1f.7"}),
+    ("uplink.add", {"name": "new", "bridge": "there",
+                    "devargs": "net_af_packet0,iface=nosuchdev"}),
+    ("uplink.add", {"name": "port", "bridge": "there", "devargs": "net_null0"}),
+])
+def test_request_that_makes_no_sense_changes_nothing(daemon, method, params):
+    before = daemon.state()
+    refused = daemon.refusal(method, **params)
+    assert refused.text_code or refused.param, refused
+    assert len(refused.message) > 20, refused
+    assert daemon.state() == before
+    assert daemon.alive()
