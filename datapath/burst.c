@@ -24,7 +24,6 @@ burst_look(struct burst *b)
 
 		b->eth[i] = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
 		b->tagged[i] = burst_is_tagged(m);
-		b->len[i] = m->pkt_len - (b->tagged[i] ? TAG_BYTES : 0);
 		b->l3_bytes[i] = burst_l3_bytes(m);
 		b->segmented[i] = m->ol_flags & RTE_MBUF_F_TX_TCP_SEG;
 	}

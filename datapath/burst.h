@@ -29,7 +29,6 @@ struct burst {
 	struct rte_mbuf *mbuf[BURST_MAX]; /* NULL: taken */
 	struct rte_mbuf *other[BURST_MAX]; /* the frame in the other tag form */
 	const struct rte_ether_hdr *eth[BURST_MAX];
-	uint32_t len[BURST_MAX]; /* bytes of frame, without a tag */
 	uint32_t l3_bytes[BURST_MAX]; /* burst_l3_bytes() */
 	uint16_t vlan[BURST_MAX]; /* VLAN inside the bridge, 0: none */
 	bool segmented[BURST_MAX]; /* asks to be cut into TCP segments */
@@ -69,6 +68,16 @@ static inline bool
 burst_exceeds_mtu(uint32_t l3_bytes, uint16_t mtu)
 {
 	return l3_bytes > (uint32_t)mtu + RTE_ETHER_CRC_LEN;
+}
+
+/* A tag's type without the tag behind it. */
+static inline bool
+burst_is_cut_in_tag(const struct rte_mbuf *m)
+{
+	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+
+	return m->data_len < sizeof(*eth) + sizeof(struct rte_vlan_hdr) &&
+	       eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_VLAN);
 }
 
 /* Brings the headers of b->mbuf[0..n-1] into view. Sets everything but vlan and uses. */

@@ -2,6 +2,7 @@
 #include "datapath/dp.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <time.h>
 
@@ -328,20 +329,33 @@ dp_tick(void)
 	dp_check_links();
 }
 
+/* What one guest may have of a bridge's table, so that it can't take all of it from the others. */
+static unsigned int
+dp_port_limit(const struct fdb *fdb, const struct port *p)
+{
+	unsigned int share = RTE_MAX(fdb->limit_ctl / 16, 64u);
+
+	return p->is_uplink ? UINT_MAX : RTE_MIN(share, fdb->limit_ctl);
+}
+
 /* Returns true when a full table is to be told: once, until there is room again. */
 static bool
 dp_learn(const struct event_mac *mac)
 {
 	struct fdb *fdb = table.fdb[mac->bridge];
+	int ret;
 
 	/* What an lcore saw may be gone since. */
 	if (fdb == NULL || table.port[mac->port] == NULL ||
 	    table.port[mac->port]->bridge_ctl != mac->bridge ||
 	    !table.port[mac->port]->rules_ctl.learn)
 		return false;
-	if (fdb_learn(fdb, mac->fdb_key, mac->port) != -ENOSPC)
-		return false;
-	return !atomic_exchange(&fdb->full, true);
+	ret = fdb_learn(fdb, mac->fdb_key, mac->port, dp_port_limit(fdb, table.port[mac->port]));
+	if (ret == -EDQUOT && !fdb->quota_told_ctl) {
+		fdb->quota_told_ctl = true;
+		return true;
+	}
+	return ret == -ENOSPC && !atomic_exchange(&fdb->full, true);
 }
 
 #define DP_POLL_MACS 1024 /* learned in one call, so that a flood of senders leaves time for RPC */

@@ -125,6 +125,8 @@ eal_build_args(const struct dp_config *config)
 	ret |= eal_add("--log-level=%s", config->debug ? "info" : "warning");
 	/* Else it warns of each size of hugepage that the machine could have and has not. */
 	ret |= eal_add("--log-level=lib.eal:%s", config->debug ? "info" : "error");
+	/* What a guest does wrong is told as an event; the library would say it again, per message. */
+	ret |= eal_add("--log-level=lib.vhost.*:%s", config->debug ? "info" : "critical");
 	if (config->eal_args != NULL)
 		ret |= eal_add_words(config->eal_args);
 	return ret == 0 ? 0 : -EINVAL;

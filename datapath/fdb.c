@@ -107,6 +107,17 @@ fdb_insert(struct fdb *fdb, uint64_t key, uint16_t port, bool is_static)
 	return 0;
 }
 
+static void
+fdb_count(struct fdb *fdb, uint16_t port, int by)
+{
+	fdb->n_learned_ctl += (unsigned int)by;
+	fdb->learned_of_ctl[port] += (uint32_t)by;
+	if (by < 0) {
+		fdb->full = false;
+		fdb->quota_told_ctl = false;
+	}
+}
+
 /* Calls fn for each used slot; clears those for which it returns true. */
 static void
 fdb_sweep(struct fdb *fdb, bool (*fn)(const struct fdb *, const struct fdb_value *, uint32_t),
@@ -124,8 +135,7 @@ fdb_sweep(struct fdb *fdb, bool (*fn)(const struct fdb *, const struct fdb_value
 			if (b->key[i] == 0 || b->value[i].is_static || !fn(fdb, &b->value[i], arg))
 				continue;
 			b->key[i] = 0;
-			fdb->n_learned_ctl--;
-			fdb->full = false;
+			fdb_count(fdb, b->value[i].port, -1);
 		}
 	}
 }
@@ -190,9 +200,9 @@ fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t port)
 	if (fdb_key_vlan(key) == DP_VLAN_ANY && fdb_claim_mac(fdb, key) < 0)
 		return -EEXIST;
 	if (v != NULL) {
+		fdb_count(fdb, v->port, -1);
 		v->is_static = true;
 		v->port = port;
-		fdb->n_learned_ctl--;
 	} else {
 		ret = fdb_insert(fdb, key, port, true);
 		if (ret < 0)
@@ -204,7 +214,7 @@ fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t port)
 }
 
 int
-fdb_learn(struct fdb *fdb, uint64_t key, uint16_t port)
+fdb_learn(struct fdb *fdb, uint64_t key, uint16_t port, unsigned int port_limit)
 {
 	uint16_t at;
 	struct fdb_value *v = fdb_find(fdb, key, &at);
@@ -212,7 +222,11 @@ fdb_learn(struct fdb *fdb, uint64_t key, uint16_t port)
 
 	if (fdb_is_static(fdb, key) || fdb_is_static(fdb, fdb_key_in(key, DP_VLAN_ANY)))
 		return -EEXIST;
+	if (fdb->learned_of_ctl[port] >= port_limit && (v == NULL || v->port != port))
+		return -EDQUOT;
 	if (v != NULL) {
+		fdb_count(fdb, v->port, -1);
+		fdb_count(fdb, port, 1);
 		v->port = port;
 		v->seen_s = fdb_now_s;
 		return 0;
@@ -221,7 +235,7 @@ fdb_learn(struct fdb *fdb, uint64_t key, uint16_t port)
 		return -ENOSPC;
 	ret = fdb_insert(fdb, key, port, false);
 	if (ret == 0)
-		fdb->n_learned_ctl++;
+		fdb_count(fdb, port, 1);
 	return ret;
 }
 

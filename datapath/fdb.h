@@ -46,6 +46,8 @@ struct fdb {
 	uint64_t seed[2];
 	unsigned int n_any_ctl; /* static entries valid in any VLAN */
 	unsigned int n_learned_ctl, limit_ctl, age_s_ctl;
+	uint32_t learned_of_ctl[DP_PORTS_MAX]; /* of n_learned_ctl, by port */
+	bool quota_told_ctl; /* that a port has all it may */
 	_Atomic bool full; /* told once; lcores do not post what there is no room for */
 };
 
@@ -61,8 +63,11 @@ void fdb_destroy(struct fdb *fdb);
 int fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t port);
 void fdb_del(struct fdb *fdb, uint64_t key);
 
-/* Notes that the sender is at the port. -ENOSPC: mac_limit reached or no slot. -EEXIST: static. */
-int fdb_learn(struct fdb *fdb, uint64_t key, uint16_t port);
+/*
+ * Notes that the sender is at the port, which may have `port_limit` of them. -ENOSPC: the bridge's
+ * limit is reached, or there is no slot; -EDQUOT: the port's; -EEXIST: static.
+ */
+int fdb_learn(struct fdb *fdb, uint64_t key, uint16_t port, unsigned int port_limit);
 
 /* Forgets what was learned at a port. */
 void fdb_flush_port(struct fdb *fdb, uint16_t port);

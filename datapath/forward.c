@@ -57,7 +57,8 @@ forward_is_bad_request(const struct burst *b, uint16_t i)
 static enum dp_in_drop
 forward_check(const struct snap_port *in, struct burst *b, uint16_t i)
 {
-	if (unlikely(b->len[i] < sizeof(struct rte_ether_hdr) ||
+	if (unlikely(b->mbuf[i]->data_len < sizeof(struct rte_ether_hdr) ||
+		     burst_is_cut_in_tag(b->mbuf[i]) ||
 		     rte_is_multicast_ether_addr(&b->eth[i]->src_addr) ||
 		     forward_is_bad_request(b, i)))
 		return DP_IN_BAD_FRAME;
@@ -83,31 +84,33 @@ forward_lookup(const struct snapshot *snap, const struct snap_port *in, const ui
 	return *value == NULL ? NULL : snap->port[id];
 }
 
-/* Notes the sender. Returns the port that it is known at (the input itself, mostly). */
-static const struct snap_port *
+/*
+ * Notes the sender. *from is the port that it is known at (the input itself, mostly), or NULL.
+ * Returns false where a guest uses the address of another port.
+ */
+static bool
 forward_learn(const struct snapshot *snap, const struct snap_port *in, const struct burst *b,
-	      uint16_t i)
+	      uint16_t i, const struct snap_port **from)
 {
 	const uint8_t *mac = b->eth[i]->src_addr.addr_bytes;
 	uint32_t now_s = atomic_load_explicit(&fdb_now_s, memory_order_relaxed);
-	const struct snap_port *at;
 	struct fdb_value *value;
 
-	at = forward_lookup(snap, in, mac, b->vlan[i], &value);
-	if (likely(at == in)) {
+	*from = forward_lookup(snap, in, mac, b->vlan[i], &value);
+	if (likely(*from == in)) {
 		/* A shared cache line: written once a second, not once a frame. */
 		if (atomic_load_explicit(&value->seen_s, memory_order_relaxed) != now_s)
 			atomic_store_explicit(&value->seen_s, now_s, memory_order_relaxed);
-		return in;
+		return true;
 	}
 	if (value != NULL && atomic_load_explicit(&value->is_static, memory_order_relaxed))
-		return at;
+		return in->is_uplink;
 	/* What the adjacent bridge reflects to a VEPA port's side comes in at the uplink. */
-	if (at != NULL && at->vepa && in->is_uplink)
-		return at;
+	if (*from != NULL && (*from)->vepa && in->is_uplink)
+		return true;
 	if (value != NULL || !atomic_load_explicit(&in->fdb->full, memory_order_relaxed))
 		event_post_mac(in->bridge, fdb_key(mac, b->vlan[i]), in->id);
-	return at;
+	return true;
 }
 
 static void
@@ -145,7 +148,8 @@ forward_flood(struct forward *f, const struct snap_port *in, const struct snap_p
 	}
 }
 
-static void
+/* Finds the outputs. Returns why there are none, or DP_IN_DROPS. */
+static enum dp_in_drop
 forward_frame(struct forward *f, const struct snapshot *snap, const struct snap_port *in,
 	      struct burst *b, uint16_t i)
 {
@@ -153,18 +157,21 @@ forward_frame(struct forward *f, const struct snapshot *snap, const struct snap_
 	const struct snap_port *from = NULL, *out;
 	struct fdb_value *value;
 
-	if (in->learn)
-		from = forward_learn(snap, in, b, i);
+	b->uses[i] = 0;
+	if (in->learn && unlikely(!forward_learn(snap, in, b, i, &from)))
+		return DP_IN_SPOOF;
 	if (unlikely(rte_is_multicast_ether_addr(dst))) {
 		if (!forward_is_reserved(dst))
 			forward_flood(f, in, from, in->flood_all, in->n_flood_all, b, i);
-		return;
+	} else {
+		out = in->vepa ? NULL :
+				 forward_lookup(snap, in, dst->addr_bytes, b->vlan[i], &value);
+		if (unlikely(out == NULL || (out->vepa && !in->is_uplink)))
+			forward_flood(f, in, from, in->flood_unknown, in->n_flood_unknown, b, i);
+		else if (likely(out != in && snap_port_has_vlan(out, b->vlan[i])))
+			forward_add(f, out, b, i);
 	}
-	out = in->vepa ? NULL : forward_lookup(snap, in, dst->addr_bytes, b->vlan[i], &value);
-	if (unlikely(out == NULL || (out->vepa && !in->is_uplink)))
-		forward_flood(f, in, from, in->flood_unknown, in->n_flood_unknown, b, i);
-	else if (likely(out != in && snap_port_has_vlan(out, b->vlan[i])))
-		forward_add(f, out, b, i);
+	return likely(b->uses[i] != 0) ? DP_IN_DROPS : DP_IN_NO_OUTPUT;
 }
 
 /* Hands one output its frames: itself, or through the inbox of the lcore that owns its queue. */
@@ -213,12 +220,8 @@ forward_burst(struct forward *f, const struct snapshot *snap, const struct snap_
 	for (i = 0; i < b->n; i++) {
 		enum dp_in_drop drop = forward_check(in, b, i);
 
-		b->uses[i] = 0;
-		if (likely(drop == DP_IN_DROPS)) {
-			forward_frame(f, snap, in, b, i);
-			if (unlikely(b->uses[i] == 0))
-				drop = DP_IN_NO_OUTPUT;
-		}
+		if (likely(drop == DP_IN_DROPS))
+			drop = forward_frame(f, snap, in, b, i);
 		if (unlikely(drop != DP_IN_DROPS)) {
 			stats_add(&q->stats.in_drop[drop], 1);
 		} else {

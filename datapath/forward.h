@@ -8,11 +8,13 @@
  * Where each frame of a burst goes. Needs headers only: knows neither rings nor devices.
  *
  * The rules, in order, for a frame of port P:
- *  - shorter than a header, or from a group address: bad_frame
+ *  - shorter than its header, from a group address, or a request to cut segments for a group:
+ *    bad_frame
  *  - its VLAN: an access port's untagged (or priority-tagged) frames are in its VLAN, a trunk's
  *    in that of their tag, untagged ones in VLAN 0; a VLAN that P does not carry: vlan
  *  - longer than P's mtu: mtu
- *  - not from one of P's MACs, where it has some: spoof
+ *  - not from one of P's MACs, where it has some, or (P a guest's) from one that was given to
+ *    another port: spoof
  *  - to 01:80:c2:00:00:0X (IEEE 802.1Q 8.6.3, never forwarded by a bridge): no_output
  *  - to a known MAC: there; to an unknown one: to the uplinks and to the ports that learn; to a
  *    group: to all; each time only where the VLAN is carried, and never back to P

@@ -157,7 +157,7 @@ port_vhost_open(const struct dp_port_config *config, uint16_t id, struct port **
 			       "no hugepage memory is left for port \"%s\"; give more with --memory",
 			       config->name);
 	ret = v->client ? vhost_socket_init_client(&v->socket, config->path, err) :
-			  vhost_socket_init_server(&v->socket, config->path, id, err);
+			  vhost_socket_init_server(&v->socket, config->path, err);
 	if (ret != 0)
 		goto destroy;
 	other = vhost_guest_port_at(v->socket.path);

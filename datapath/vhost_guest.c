@@ -49,7 +49,7 @@
 
 #define SOCKET_NONE UINT64_MAX
 
-static const struct timeval message_patience = {.tv_usec = 20000};
+static const struct timeval message_patience = {.tv_usec = 2000};
 
 /*
  * The connections, by vid. An entry is set and cleared by whoever runs the callbacks of its vid, and

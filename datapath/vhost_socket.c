@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -39,19 +40,26 @@ path_taken(const struct vhost_socket *s, struct err *err)
 			     "%s exists already; remove it or choose another path", s->path);
 }
 
-/* "dir/name" -> "dir/.PID-ID": different for any two sockets, as a cut name would not be. */
+/* "dir/name" -> "dir/.RANDOM", a name that nobody has. */
 static int
-name_bound(struct vhost_socket *s, uint16_t port_id)
+name_bound(struct vhost_socket *s)
 {
 	const char *slash = strrchr(s->path, '/');
 	int dir_len = slash != NULL ? (int)(slash + 1 - s->path) : 0;
+	struct stat st;
+	uint32_t random;
 	int len;
 
 	if (s->path[dir_len] == '\0')
 		return -ENAMETOOLONG;
-	len = snprintf(s->bound, sizeof(s->bound), "%.*s.%d-%u", dir_len, s->path, (int)getpid(),
-		       port_id);
-	return len < (int)sizeof(s->bound) ? 0 : -ENAMETOOLONG;
+	do {
+		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+			return -EIO;
+		len = snprintf(s->bound, sizeof(s->bound), "%.*s.%08x", dir_len, s->path, random);
+		if (len >= (int)sizeof(s->bound))
+			return -ENAMETOOLONG;
+	} while (lstat(s->bound, &st) == 0);
+	return 0;
 }
 
 int
@@ -68,8 +76,7 @@ vhost_socket_init_client(struct vhost_socket *s, const char *path, struct err *e
 }
 
 int
-vhost_socket_init_server(struct vhost_socket *s, const char *path, uint16_t port_id,
-			 struct err *err)
+vhost_socket_init_server(struct vhost_socket *s, const char *path, struct err *err)
 {
 	char dir[DP_PATH_SIZE];
 	struct stat st;
@@ -79,7 +86,7 @@ vhost_socket_init_server(struct vhost_socket *s, const char *path, uint16_t port
 	ret = vhost_socket_init_client(s, path, err);
 	if (ret != 0)
 		return ret;
-	if (name_bound(s, port_id) != 0)
+	if (name_bound(s) != 0)
 		return err_set_param(err, ENAMETOOLONG, "socket-dir", "socket",
 				     "%s leaves no room for a temporary name beside it; "
 				     "choose a shorter directory",

@@ -27,8 +27,7 @@ struct vhost_socket {
  * Errors: -ENAMETOOLONG, -ENOENT, -EACCES ... (code "socket-dir"), -EEXIST (code "socket-in-use"
  * where somebody listens on the path, else "socket-exists").
  */
-int vhost_socket_init_server(struct vhost_socket *s, const char *path, uint16_t port_id,
-			     struct err *err);
+int vhost_socket_init_server(struct vhost_socket *s, const char *path, struct err *err);
 
 /* A socket that somebody else makes: both names are the path. Errors: -ENAMETOOLONG. */
 int vhost_socket_init_client(struct vhost_socket *s, const char *path, struct err *err);

@@ -25,6 +25,13 @@ port_of(const struct fdb *fdb, uint64_t key)
 	return fdb_find(fdb, key, &port) == NULL ? -1 : port;
 }
 
+/* Without a limit for the port. */
+static int
+learn(struct fdb *fdb, uint64_t key, uint16_t port)
+{
+	return fdb_learn(fdb, key, port, UINT32_MAX);
+}
+
 static int
 setup(void **state)
 {
@@ -46,10 +53,10 @@ learns_moves_and_forgets(void **state)
 	struct fdb *fdb = *state;
 
 	assert_int_equal(port_of(fdb, key_of(1, 0)), -1);
-	assert_int_equal(fdb_learn(fdb, key_of(1, 0), 7), 0);
+	assert_int_equal(learn(fdb, key_of(1, 0), 7), 0);
 	assert_int_equal(port_of(fdb, key_of(1, 0)), 7);
 	assert_int_equal(port_of(fdb, key_of(1, 5)), -1); /* another VLAN is another entry */
-	assert_int_equal(fdb_learn(fdb, key_of(1, 0), 8), 0);
+	assert_int_equal(learn(fdb, key_of(1, 0), 8), 0);
 	assert_int_equal(port_of(fdb, key_of(1, 0)), 8);
 	assert_int_equal(fdb->n_learned_ctl, 1);
 	fdb_del(fdb, key_of(1, 0));
@@ -64,7 +71,7 @@ all_zero_mac_is_a_mac(void **state)
 	uint8_t zero[6] = {0};
 
 	assert_int_equal(port_of(fdb, fdb_key(zero, 0)), -1);
-	assert_int_equal(fdb_learn(fdb, fdb_key(zero, 0), 3), 0);
+	assert_int_equal(learn(fdb, fdb_key(zero, 0), 3), 0);
 	assert_int_equal(port_of(fdb, fdb_key(zero, 0)), 3);
 }
 
@@ -73,12 +80,12 @@ static_never_moves_nor_ages(void **state)
 {
 	struct fdb *fdb = *state;
 
-	assert_int_equal(fdb_learn(fdb, key_of(1, 0), 7), 0);
+	assert_int_equal(learn(fdb, key_of(1, 0), 7), 0);
 	assert_int_equal(fdb_add_static(fdb, key_of(1, 0), 9), 0); /* takes over */
 	assert_int_equal(fdb->n_learned_ctl, 0);
-	assert_int_equal(fdb_learn(fdb, key_of(1, 0), 7), -EEXIST);
+	assert_int_equal(learn(fdb, key_of(1, 0), 7), -EEXIST);
 	assert_int_equal(fdb_add_static(fdb, key_of(1, 0), 7), -EEXIST);
-	fdb_learn(fdb, key_of(2, 0), 7);
+	learn(fdb, key_of(2, 0), 7);
 	fdb_now_s += 100000;
 	fdb_age(fdb);
 	fdb_flush_port(fdb, 9);
@@ -93,8 +100,8 @@ ages_what_was_not_seen(void **state)
 	struct fdb_value *seen;
 	uint16_t port;
 
-	fdb_learn(fdb, key_of(1, 0), 1);
-	fdb_learn(fdb, key_of(2, 0), 1);
+	learn(fdb, key_of(1, 0), 1);
+	learn(fdb, key_of(2, 0), 1);
 	fdb_now_s += 299;
 	seen = fdb_find(fdb, key_of(2, 0), &port);
 	seen->seen_s = fdb_now_s;
@@ -114,7 +121,7 @@ flushes_one_port(void **state)
 	uint32_t n;
 
 	for (n = 0; n < 100; n++)
-		fdb_learn(fdb, key_of(n, 1), n % 2);
+		learn(fdb, key_of(n, 1), n % 2);
 	fdb_flush_port(fdb, 1);
 	for (n = 0; n < 100; n++)
 		assert_int_equal(port_of(fdb, key_of(n, 1)), n % 2 == 0 ? 0 : -1);
@@ -128,15 +135,37 @@ holds_its_limit_and_no_more(void **state)
 	uint32_t n;
 
 	for (n = 0; n < 4096; n++)
-		assert_int_equal(fdb_learn(fdb, key_of(n, 1), n % 1000), 0);
-	assert_int_equal(fdb_learn(fdb, key_of(n, 1), 1), -ENOSPC);
+		assert_int_equal(learn(fdb, key_of(n, 1), n % 1000), 0);
+	assert_int_equal(learn(fdb, key_of(n, 1), 1), -ENOSPC);
 	assert_int_equal(port_of(fdb, key_of(n, 1)), -1);
 	for (n = 0; n < 4096; n++)
 		assert_int_equal(port_of(fdb, key_of(n, 1)), n % 1000);
 	fdb_del(fdb, key_of(17, 1));
-	assert_int_equal(fdb_learn(fdb, key_of(4096, 1), 1), 0);
+	assert_int_equal(learn(fdb, key_of(4096, 1), 1), 0);
 	/* Static ones do not count against the learned ones' limit. */
 	assert_int_equal(fdb_add_static(fdb, key_of(5000, 1), 2), 0);
+}
+
+static void
+a_port_has_its_share_and_no_more(void **state)
+{
+	struct fdb *fdb = *state;
+	uint32_t n;
+
+	for (n = 0; n < 10; n++)
+		assert_int_equal(fdb_learn(fdb, key_of(n, 1), 1, 10), 0);
+	assert_int_equal(fdb_learn(fdb, key_of(n, 1), 1, 10), -EDQUOT);
+	assert_int_equal(fdb_learn(fdb, key_of(3, 1), 1, 10), 0); /* one that it has */
+	assert_int_equal(fdb_learn(fdb, key_of(n, 1), 2, 10), 0); /* another's share */
+	assert_int_equal(fdb_learn(fdb, key_of(n, 1), 1, 10), -EDQUOT); /* nor by moving one */
+	assert_int_equal(port_of(fdb, key_of(n, 1)), 2);
+	assert_int_equal(fdb_learn(fdb, key_of(3, 1), 2, 10), 0); /* moves away */
+	assert_int_equal(fdb_learn(fdb, key_of(20, 1), 1, 10), 0);
+	assert_int_equal(fdb->learned_of_ctl[1], 10);
+	assert_int_equal(fdb->learned_of_ctl[2], 2);
+	fdb_flush_port(fdb, 1);
+	assert_int_equal(fdb->learned_of_ctl[1], 0);
+	assert_int_equal(fdb->n_learned_ctl, 2);
 }
 
 /* Random changes against a plain array that does the same. */
@@ -162,7 +191,7 @@ agrees_with_a_plain_table(void **state)
 		} else {
 			uint16_t port = (uint16_t)(rand_r(&seed) % 1024);
 
-			assert_int_equal(fdb_learn(fdb, key_of(n, n % 7), port), 0);
+			assert_int_equal(learn(fdb, key_of(n, n % 7), port), 0);
 			model[n] = port;
 		}
 	}
@@ -208,6 +237,7 @@ main(void)
 		T(ages_what_was_not_seen),
 		T(flushes_one_port),
 		T(holds_its_limit_and_no_more),
+		T(a_port_has_its_share_and_no_more),
 		T(agrees_with_a_plain_table),
 		T(visits_what_is_there),
 	};

@@ -152,7 +152,7 @@ send_burst(uint16_t from, const struct frame *f, uint16_t n)
 	forward_burst(&fwd, s, s->port[from], &fakes[from].queue, &b);
 	burst_release(&b);
 	while (event_take(&event, &mac) == EVENT_MAC)
-		fdb_learn(table.fdb[mac.bridge], mac.fdb_key, mac.port);
+		fdb_learn(table.fdb[mac.bridge], mac.fdb_key, mac.port, UINT32_MAX);
 	assert_int_equal(rte_mempool_in_use_count(pool), 0); /* every mbuf came home */
 }
 
@@ -344,6 +344,39 @@ segments_are_not_made_for_a_group(void **state)
 	burst_release(&b);
 	assert_int_equal(receivers(), 0);
 	assert_int_equal(dropped(1, DP_IN_BAD_FRAME), 1);
+}
+
+static void
+a_header_cut_in_its_tag_is_bad(void **state)
+{
+	struct frame f = {.dst = 0xff, .src = 1, .vlan = 5, .len = 2 + 14 - 4};
+	struct burst b = {.n = 1};
+
+	(void)state;
+	add_port(1, 0, true, NULL);
+	add_port(2, 0, true, NULL);
+	b.mbuf[0] = make_frame(&f); /* 16 bytes: addresses, 0x8100, VLAN, and nothing */
+	assert_int_equal(b.mbuf[0]->pkt_len, 16);
+	burst_look(&b);
+	forward_burst(&fwd, snapshot_current, snapshot_current->port[1], &fakes[1].queue, &b);
+	burst_release(&b);
+	assert_int_equal(receivers(), 0);
+	assert_int_equal(dropped(1, DP_IN_BAD_FRAME), 1);
+}
+
+static void
+a_learning_guest_does_not_use_anothers_address(void **state)
+{
+	(void)state;
+	add_port(1, 0, true, NULL);
+	add_port(2, 0, true, NULL);
+	add_port(3, 0, false, NULL);
+	add_port(UPLINK, 0, false, NULL);
+	send_one(3, 2, 1, -1);
+	assert_int_equal(receivers(), 0);
+	assert_int_equal(dropped(3, DP_IN_SPOOF), 1);
+	send_one(UPLINK, 2, 1, -1); /* but 1 may have moved to another host */
+	assert_int_equal(receivers(), P(2));
 }
 
 static void
@@ -614,6 +647,8 @@ main(void)
 		T(access_ports_take_no_tags_but_priority_ones),
 		T(a_priority_tag_hides_no_other_tag),
 		T(segments_are_not_made_for_a_group),
+		T(a_header_cut_in_its_tag_is_bad),
+		T(a_learning_guest_does_not_use_anothers_address),
 		T(a_trunks_own_mac_is_not_shadowed_by_a_learned_one),
 		T(inboxes_settle_when_they_are_emptied),
 		T(same_mac_in_two_vlans_is_two_stations),
