@@ -17,6 +17,9 @@
 #define BACKOFF_MIN_MS 1
 #define BACKOFF_MAX_MS 1000
 
+/* A guest that has bound its socket listens a moment later: so many tries are a millisecond apart. */
+#define HURRIED_TRIES 20
+
 /* A file may appear under its name by bind() or rename(). */
 #define WATCHED (IN_CREATE | IN_MOVED_TO | IN_ATTRIB)
 
@@ -26,6 +29,7 @@ struct client {
 	int port;
 	int watch; /* of its directory, shared with other clients there; -1: none */
 	unsigned int backoff_ms;
+	unsigned int tries; /* at BACKOFF_MIN_MS */
 	bool connected;
 	struct event *timer;
 	char path[DP_PATH_SIZE];
@@ -75,6 +79,21 @@ schedule(struct client *c, unsigned int delay_ms)
 	evtimer_add(c->timer, &delay);
 }
 
+/* Tries again later, and the next time later still. */
+static void
+back_off(struct client *c)
+{
+	schedule(c, c->backoff_ms);
+	c->backoff_ms = c->backoff_ms * 2 < BACKOFF_MAX_MS ? c->backoff_ms * 2 : BACKOFF_MAX_MS;
+}
+
+static void
+back_off_no_more(struct client *c)
+{
+	c->backoff_ms = BACKOFF_MIN_MS;
+	c->tries = 0;
+}
+
 static void
 try_connect(struct client *c)
 {
@@ -96,8 +115,12 @@ try_connect(struct client *c)
 		schedule(c, BACKOFF_MAX_MS);
 		return;
 	}
-	schedule(c, c->backoff_ms);
-	c->backoff_ms = c->backoff_ms * 2 < BACKOFF_MAX_MS ? c->backoff_ms * 2 : BACKOFF_MAX_MS;
+	if (c->tries < HURRIED_TRIES) {
+		c->tries++;
+		schedule(c, BACKOFF_MIN_MS);
+	} else {
+		back_off(c);
+	}
 }
 
 static void
@@ -122,7 +145,7 @@ on_inotify(struct reconnect *r, const struct inotify_event *event)
 		if (event->mask & IN_IGNORED)
 			c->watch = -1; /* the directory is gone; the next try looks again */
 		else if (lost || (event->len && !strcmp(event->name, file_name(c)))) {
-			c->backoff_ms = BACKOFF_MIN_MS;
+			back_off_no_more(c);
 			try_connect(c);
 		}
 	}
@@ -251,8 +274,7 @@ reconnect_lost(struct reconnect *r, int port)
 		try_connect(c);
 		return;
 	}
-	schedule(c, c->backoff_ms);
-	c->backoff_ms = c->backoff_ms * 2 < BACKOFF_MAX_MS ? c->backoff_ms * 2 : BACKOFF_MAX_MS;
+	back_off(c);
 }
 
 void
@@ -261,5 +283,5 @@ reconnect_up(struct reconnect *r, int port)
 	struct client *c = find(r, port);
 
 	if (c)
-		c->backoff_ms = BACKOFF_MIN_MS;
+		back_off_no_more(c);
 }
