@@ -146,15 +146,26 @@ needs_value(struct parser *p, const char *option, const char *help)
 	return USAGE(p->err, "--%s needs a value: %s", option, help);
 }
 
-/* A flag may be followed by "true" or "false", and by nothing else that belongs to it. */
+/* Whether a word here could be the argument. */
+static bool
+lacks_arg(const struct ctl_request *request)
+{
+	const struct param *arg = ctl_method_arg(request->method);
+
+	return arg && (ctl_param_is_list(arg) || !json_object_get(request->params, arg->name));
+}
+
+/* A flag may be followed by "true" or "false". Any other word is the argument, where that lacks, or
+ * else a bad value. */
 static const char *
 flag_value(struct parser *p, const char *behind)
 {
-	const char *next = p->at < p->argc ? p->argv[p->at] : "";
+	const char *next = p->at < p->argc ? p->argv[p->at] : "-";
 
 	if (*behind == '=')
 		return behind + 1;
-	if (strcmp(next, "true") && strcmp(next, "false"))
+	if (strcmp(next, "true") && strcmp(next, "false") &&
+	    (*next == '-' || lacks_arg(p->request)))
 		return "true";
 	p->at++;
 	return next;

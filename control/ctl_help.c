@@ -60,8 +60,7 @@ placeholder(const struct param *param)
 	case PARAM_VLANS:
 		return ctl_text_format("VLAN,...");
 	case PARAM_BOOL:
-		/* Without a default there is nothing that "false" would change. */
-		return ctl_text_format("%s", param->dflt ? "[true|false]" : "");
+		return ctl_text_format("[true|false]");
 	case PARAM_ENUM:
 		text = ctl_text_format("%s", param->words);
 		for (char *c = text; *c; c++)

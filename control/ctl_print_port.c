@@ -177,7 +177,8 @@ state_in_words(const json_t *port, const char *state)
 	if (!strcmp(state, "incoming"))
 		return "the guest's migration to this host is awaited";
 	if (!strcmp(state, "failed"))
-		return "it could not be made again when sluiced started";
+		return "it could not be made again when sluiced started; detach it and attach it"
+		       " anew";
 	return "";
 }
 
@@ -417,7 +418,7 @@ ctl_print_port_stats(const struct ctl_screen *screen, const struct ctl_request *
 		json_decref(ports);
 		return;
 	}
-	fprintf(screen->out, "%srx: to the guest, tx: from the guest%s\n",
+	fprintf(screen->out, "%srx: to the guest, tx: from the guest; drops are in neither%s\n",
 		ctl_colour_on(screen, CTL_DIM), ctl_colour_off(screen, CTL_DIM));
 	table = ctl_table_create(columns);
 	json_array_foreach(ports, i, port)
@@ -476,6 +477,8 @@ ctl_print_uplink_list(const struct ctl_screen *screen, const struct ctl_request 
 				     " --devargs DEVICE` makes one\n");
 		return;
 	}
+	fprintf(screen->out, "%srx: in from the wire, tx: out to it; drops are in neither%s\n",
+		ctl_colour_on(screen, CTL_DIM), ctl_colour_off(screen, CTL_DIM));
 	table = ctl_table_create(columns);
 	json_array_foreach(result, i, uplink)
 	{

@@ -230,7 +230,8 @@ print_head(const struct ctl_screen *screen, const struct look *look)
 	fprintf(screen->out, "%s  sluice %s, up for %s; %zu of %zu ports up\n", clock_text, safe,
 		ctl_text_age(age, ctl_print_number(look->version, "uptime_s")), up,
 		json_array_size(look->ports));
-	fprintf(screen->out, "%srx: into the guest, or in from the wire; tx: the other way%s\n\n",
+	fprintf(screen->out,
+		"%srx: into the guest or from the wire; tx: the other way; drops are in neither%s\n\n",
 		ctl_colour_on(screen, CTL_DIM), ctl_colour_off(screen, CTL_DIM));
 	free(version);
 	free(safe);

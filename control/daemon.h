@@ -20,6 +20,7 @@ struct daemon {
 	struct load load;
 	struct rpc *rpc;
 	uint64_t event_seq; /* of the last event sent */
+	unsigned int event_lines[DP_PORTS_MAX]; /* each port has caused in the log in this second */
 	int64_t started_ns; /* CLOCK_MONOTONIC */
 };
 

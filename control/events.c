@@ -2,11 +2,15 @@
 #include "control/events.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "control/log.h"
 #include "control/report.h"
+
+#define PORT_LINES_MAX 10 /* in the log, a second */
 
 enum topic {
 	PORT_UP,
@@ -105,14 +109,51 @@ on_mac_limit(struct daemon *d, const struct dp_event *event)
 	}
 }
 
+static const char *
+kind(const struct model_port *port)
+{
+	return port->is_uplink ? "uplink" : "port";
+}
+
+static void port_log(struct daemon *d, const struct model_port *port, int level, const char *fmt,
+		     ...) __attribute__((format(printf, 4, 5)));
+
+/* A guest may come and go in a loop, which must not fill the log. */
+static void
+port_log(struct daemon *d, const struct model_port *port, int level, const char *fmt, ...)
+{
+	char text[256];
+	va_list args;
+
+	if (d->event_lines[port->id]++ >= PORT_LINES_MAX)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	log_line(level, "%s %s: %s", kind(port), port->set.name, text);
+}
+
+void
+events_log_second(struct daemon *d)
+{
+	for (int id = 0; id < DP_PORTS_MAX; id++) {
+		const struct model_port *port = d->model.port_of_id[id];
+
+		if (port && d->event_lines[id] > PORT_LINES_MAX)
+			log_warning("%s %s: %u more lines withheld", kind(port), port->set.name,
+				    d->event_lines[id] - PORT_LINES_MAX);
+		d->event_lines[id] = 0;
+	}
+}
+
 static void
 on_connected(struct daemon *d, const struct model_port *port, const struct dp_event *event)
 {
 	struct dp_port_info info;
 
 	dp_port_info(port->id, &info);
-	log_info("port %s: front-end connected, pid %d, uid %" PRIu64, port->set.name,
-		 (int)info.peer_pid, event->value);
+	port_log(d, port, LOG_INFO, "front-end connected, pid %d, uid %" PRIu64, (int)info.peer_pid,
+		 event->value);
 	if (info.reconnects)
 		send_event(d, PORT_RECONNECTED, event->time_ns, port->set.name,
 			   json_pack("{s:I, s:I}", "uid", (json_int_t)event->value, "reconnects",
@@ -129,38 +170,39 @@ on_port_event(struct daemon *d, const struct model_port *port, const struct dp_e
 		on_connected(d, port, event);
 		break;
 	case DP_EVENT_PORT_DISCONNECTED:
-		log_info("port %s: front-end gone", name);
+		port_log(d, port, LOG_INFO, "front-end gone");
 		reconnect_lost(d->model.reconnect, port->id);
 		break;
 	case DP_EVENT_PORT_UP:
-		log_info("port %s: up, features 0x%" PRIx64, name, event->value);
+		port_log(d, port, LOG_INFO, "up, features 0x%" PRIx64, event->value);
 		reconnect_up(d->model.reconnect, port->id);
 		send_event(d, PORT_UP, event->time_ns, name,
 			   json_pack("{s:o}", "features", report_features(event->value)));
 		break;
 	case DP_EVENT_PORT_DOWN:
-		log_info("port %s: down", name);
+		port_log(d, port, LOG_INFO, "down");
 		send_event(d, PORT_DOWN, event->time_ns, name, json_object());
 		break;
 	case DP_EVENT_PEER_REFUSED:
-		log_warning("port %s: a front-end of uid %" PRIu64 " was refused", name,
-			    event->value);
+		port_log(d, port, LOG_WARNING, "a front-end of uid %" PRIu64 " was refused",
+			 event->value);
 		send_event(d, PEER_REFUSED, event->time_ns, name,
 			   json_pack("{s:I}", "uid", (json_int_t)event->value));
 		break;
 	case DP_EVENT_PEER_BAD_MESSAGE:
-		log_warning("port %s: the front-end was cut off for a bad vhost-user message"
-			    " (request %" PRIu64 ")",
-			    name, event->value);
+		port_log(d, port, LOG_WARNING,
+			 "the front-end was cut off for a bad vhost-user message"
+			 " (request %" PRIu64 ")",
+			 event->value);
 		send_event(d, PEER_BAD_MESSAGE, event->time_ns, name,
 			   json_pack("{s:I}", "request", (json_int_t)event->value));
 		break;
 	case DP_EVENT_UPLINK_UP:
-		log_info("uplink %s: up", name);
+		port_log(d, port, LOG_INFO, "up");
 		send_event(d, UPLINK_UP, event->time_ns, name, json_object());
 		break;
 	case DP_EVENT_UPLINK_DOWN:
-		log_warning("uplink %s: down", name);
+		port_log(d, port, LOG_WARNING, "down");
 		send_event(d, UPLINK_DOWN, event->time_ns, name, json_object());
 		break;
 	case DP_EVENT_MAC_LIMIT:
@@ -169,7 +211,7 @@ on_port_event(struct daemon *d, const struct model_port *port, const struct dp_e
 }
 
 void
-events_pump(struct daemon *d)
+events_pump_removed(struct daemon *d, int id, const char *name)
 {
 	struct dp_event event;
 
@@ -182,8 +224,16 @@ events_pump(struct daemon *d)
 		}
 		if (event.port >= 0 && event.port < DP_PORTS_MAX)
 			port = d->model.port_of_id[event.port];
-		/* A port may be gone by the time its last events are read. */
+		/* Nobody waits for a port that is gone, but its guest's end is still to be told. */
 		if (port)
 			on_port_event(d, port, &event);
+		else if (event.port == id && event.type == DP_EVENT_PORT_DOWN)
+			send_event(d, PORT_DOWN, event.time_ns, name, json_object());
 	}
+}
+
+void
+events_pump(struct daemon *d)
+{
+	events_pump_removed(d, -1, NULL);
 }

@@ -16,6 +16,13 @@
  * a second. */
 void events_pump(struct daemon *d);
 
+/* Takes all events off the datapath when a port or an uplink was removed, of which `id` and `name`
+ * are left: what its end has caused is told under its name, before the id is given again. */
+void events_pump_removed(struct daemon *d, int id, const char *name);
+
+/* To be called once a second: tells what was withheld from the log, and opens it again. */
+void events_log_second(struct daemon *d);
+
 /* Tells subscribers that the lcore became overloaded. */
 void events_overload(struct daemon *d, const struct load_lcore *lcore);
 

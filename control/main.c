@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,11 +58,13 @@ daemon_quit(struct daemon *d)
 /* Our own default directories are made where they lack; those that somebody named must be there,
  * as a name that is wrong would otherwise go unnoticed. */
 static int
-make_directory(const char *path, mode_t mode, struct err *err)
+make_directory(const char *path, mode_t mode, const char *option, struct err *err)
 {
 	if (mkdir(path, mode) < 0 && errno != EEXIST)
-		return err_set(err, errno, "bad-option", "cannot make the directory %s: %s", path,
-			       strerror(errno));
+		return err_set_param(err, errno, "bad-option", option,
+				     "cannot make the directory %s: %s; make it for sluiced, or name"
+				     " another with --%s",
+				     path, strerror(errno), option);
 	return 0;
 }
 
@@ -77,24 +80,25 @@ prepare_directories(struct daemon *d, struct err *err)
 
 		if (ours && o->config_check)
 			continue;
-		if (ours && (make_directory(OPTIONS_RUN_DIR, 0755, err) < 0 ||
-			     make_directory(dir, 0755, err) < 0))
+		if (ours && (make_directory(OPTIONS_RUN_DIR, 0755, "socket-dir", err) < 0 ||
+			     make_directory(dir, 0755, "socket-dir", err) < 0))
 			return -1;
 		if (sockpath_dirs_add(&d->model.socket_dirs, dir, err) < 0)
 			return -1;
 	}
 	if (!strcmp(o->control, OPTIONS_CONTROL) && !o->config_check &&
-	    make_directory(OPTIONS_RUN_DIR, 0755, err) < 0)
+	    make_directory(OPTIONS_RUN_DIR, 0755, "control", err) < 0)
 		return -1;
 	if (!strcmp(o->state_dir, "none"))
 		return 0;
 	d->model.state_dir = o->state_dir;
 	exists = access(o->state_dir, F_OK) == 0;
 	if (!exists && !o->config_check)
-		return make_directory(o->state_dir, 0750, err);
+		return make_directory(o->state_dir, 0750, "state-dir", err);
 	if (exists && access(o->state_dir, W_OK | X_OK) < 0)
 		return err_set_param(err, errno, "bad-option", "state-dir",
-				     "state directory %s is not writable for sluiced: %s",
+				     "state directory %s is not writable for sluiced: %s; change"
+				     " its owner or mode, or name another with --state-dir",
 				     o->state_dir, strerror(errno));
 	return 0;
 }
@@ -127,10 +131,9 @@ prepare_access(struct daemon *d, struct plan *plan, struct err *err)
 }
 
 static int
-prepare_cpus_and_memory(struct daemon *d, struct plan *plan, struct err *err)
+prepare_cpus(struct daemon *d, struct plan *plan, struct err *err)
 {
 	struct model *m = &d->model;
-	struct hugepages pages;
 	cpu_set_t control_cpus;
 	int n;
 
@@ -146,36 +149,59 @@ prepare_cpus_and_memory(struct daemon *d, struct plan *plan, struct err *err)
 	if (n < 0)
 		return n;
 	plan->n_nodes = n;
+	return 0;
+}
+
+/* One lock for a control socket, and one for a state directory. */
+struct lock_paths {
+	char control[PATH_MAX], state[PATH_MAX]; /* state "": none is kept */
+};
+
+static void
+name_locks(const struct options *o, struct lock_paths *paths)
+{
+	*paths = (struct lock_paths){0};
+	snprintf(paths->control, sizeof(paths->control), "%s.lock", o->control);
+	if (strcmp(o->state_dir, "none") != 0)
+		snprintf(paths->state, sizeof(paths->state), "%s/lock", o->state_dir);
+}
+
+static int
+take_locks(const struct options *o, struct err *err)
+{
+	struct lock_paths paths;
+
+	name_locks(o, &paths);
+	if (lockfile_take(paths.control, "control", err) < 0)
+		return -1;
+	return paths.state[0] ? lockfile_take(paths.state, "state-dir", err) : 0;
+}
+
+/* Where memory lacks, the instance that has taken it is the better answer. */
+static int
+check_memory(const struct options *o, const struct plan *plan, struct err *err)
+{
+	struct hugepages pages;
+	struct lock_paths paths;
+
 	if (hugepages_read(&pages, err) < 0)
 		return -1;
-	return memory_check(plan->memory_mib, plan->n_nodes, &pages, err);
-}
-
-/* One instance for a control socket, and one for a state directory. */
-static int
-take_locks(const struct daemon *d, struct err *err)
-{
-	char path[4096];
-
-	snprintf(path, sizeof(path), "%s.lock", d->options.control);
-	if (lockfile_take(path, err) < 0)
-		return -1;
-	if (!d->model.state_dir)
+	if (memory_check(plan->memory_mib, plan->n_nodes, &pages, err) == 0)
 		return 0;
-	snprintf(path, sizeof(path), "%s/lock", d->model.state_dir);
-	return lockfile_take(path, err);
+	name_locks(o, &paths);
+	if (!o->config_check && lockfile_look(paths.control, err) == 0)
+		lockfile_look(paths.state, err);
+	return -1;
 }
 
-/* Everything that can be found wrong without starting. The locks come before hugepages, of which the
- * instance that holds them may have taken all. */
+/* Everything that can be found wrong without starting; first what leaves nothing behind. */
 static int
 prepare(struct daemon *d, struct plan *plan, struct err *err)
 {
-	if (prepare_directories(d, err) < 0)
+	if (prepare_access(d, plan, err) < 0 || prepare_cpus(d, plan, err) < 0 ||
+	    check_memory(&d->options, plan, err) < 0 || prepare_directories(d, err) < 0)
 		return -1;
-	if (!d->options.config_check && take_locks(d, err) < 0)
-		return -1;
-	if (prepare_access(d, plan, err) < 0 || prepare_cpus_and_memory(d, plan, err) < 0)
+	if (!d->options.config_check && take_locks(&d->options, err) < 0)
 		return -1;
 	if (d->options.config_check && d->model.state_dir && access(d->model.state_dir, F_OK) < 0)
 		d->model.state_dir = NULL; /* will be made */
@@ -276,6 +302,7 @@ second_cb(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	events_pump(d);
+	events_log_second(d);
 	load_sample(&d->load, on_overload, d);
 }
 
@@ -382,6 +409,7 @@ main(int argc, char **argv)
 		log_start(d.options.log_level);
 		if (prepare(&d, &plan, &err) < 0 ||
 		    (!d.options.config_check && serve(&d, &plan, &err) < 0)) {
+			fflush(stdout); /* what DPDK said of its arguments comes first */
 			log_error("%s", err.message);
 			status = EXIT_FAILED;
 		} else if (d.options.config_check) {

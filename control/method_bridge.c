@@ -80,7 +80,9 @@ METHOD(method_bridge_macs)
 
 	(void)connection;
 	if (!bridge) {
-		err_set_param(err, ENOENT, "no-such-bridge", "name", "there is no bridge %s", name);
+		err_set_param(err, ENOENT, "no-such-bridge", "name",
+			      "there is no bridge %s; `sluicectl bridge list` shows those there are",
+			      name);
 		return NULL;
 	}
 	macs.list = json_array();

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 
+#include "control/events.h"
 #include "control/methods.h"
 #include "control/report.h"
+#include "numa/cpulist.h"
 
 /* The guest's port that `name` names, or NULL with *err set. */
 static struct model_port *
@@ -14,8 +16,32 @@ find_port(const struct model *m, const json_t *params, struct err *err)
 	if (port && !port->is_uplink)
 		return port;
 	err_set_param(err, ENOENT, "no-such-port", "name",
-		      port ? "%s is an uplink; see uplink.list" : "there is no port %s", name);
+		      port ? "%s is an uplink, not a port; see `sluicectl uplink list`" :
+			     "there is no port %s; `sluicectl port list` shows those there are",
+		      name);
 	return NULL;
+}
+
+/* Not for the model, which must bear that a node went away while it was on disk. */
+static int
+check_node(const struct topology *t, int node, struct err *err)
+{
+	char list[CPULIST_SIZE];
+	cpu_set_t nodes;
+
+	if (node < 0 || (node < (int)t->n_nodes && t->node[node].mem_kib))
+		return 0;
+	CPU_ZERO(&nodes);
+	for (unsigned int i = 0; i < t->n_nodes; i++)
+		if (t->node[i].mem_kib)
+			CPU_SET(i, &nodes);
+	cpulist_format(&nodes, list, sizeof(list));
+	return err_set_param(err, EINVAL, "bad-parameter", "node",
+			     CPU_COUNT(&nodes) == 1 ?
+				     "node: this machine has memory node %s only; choose it or auto" :
+				     "node: this machine has memory nodes %s only; choose one of them"
+				     " or auto",
+			     list);
 }
 
 METHOD(method_port_attach)
@@ -25,6 +51,7 @@ METHOD(method_port_attach)
 
 	(void)connection;
 	if (settings_of_port(params, &set, err) < 0 ||
+	    check_node(&d->topology, set.node, err) < 0 ||
 	    model_port_attach(&d->model, &set, &port, err) < 0)
 		return NULL;
 	return report_port(port);
@@ -33,10 +60,16 @@ METHOD(method_port_attach)
 METHOD(method_port_detach)
 {
 	struct model_port *port = find_port(&d->model, params, err);
+	const char *name = json_string_value(json_object_get(params, "name"));
+	int id;
 
 	(void)connection;
-	if (!port || model_port_del(&d->model, port, err) < 0)
+	if (!port)
 		return NULL;
+	id = port->id;
+	if (model_port_del(&d->model, port, err) < 0)
+		return NULL;
+	events_pump_removed(d, id, name);
 	return json_object();
 }
 
@@ -70,6 +103,11 @@ METHOD(method_port_set)
 	(void)connection;
 	if (!port)
 		return NULL;
+	if (json_object_size(params) < 2) {
+		err_set(err, EINVAL, "bad-parameter",
+			"name at least one setting: mac, vlan, trunks, mtu, learn or switching");
+		return NULL;
+	}
 	rules = port->set.rules;
 	if (settings_change(params, &rules, err) < 0 ||
 	    model_port_set_rules(&d->model, port, &rules, err) < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 
+#include "control/events.h"
 #include "control/methods.h"
 #include "control/report.h"
 
@@ -20,15 +21,22 @@ METHOD(method_uplink_del)
 {
 	const char *name = json_string_value(json_object_get(params, "name"));
 	struct model_port *port = model_port_find(&d->model, name);
+	int id;
 
 	(void)connection;
 	if (!port || !port->is_uplink) {
 		err_set_param(err, ENOENT, "no-such-uplink", "name",
-			      port ? "%s is a port; see port.detach" : "there is no uplink %s",
+			      port ? "%s is a port, not an uplink; see `sluicectl port list`" :
+				     "there is no uplink %s; `sluicectl uplink list` shows those"
+				     " there are",
 			      name);
 		return NULL;
 	}
-	return model_port_del(&d->model, port, err) < 0 ? NULL : json_object();
+	id = port->id;
+	if (model_port_del(&d->model, port, err) < 0)
+		return NULL;
+	events_pump_removed(d, id, name);
+	return json_object();
 }
 
 METHOD(method_uplink_list)

@@ -130,8 +130,10 @@ model_bridge_del(struct model *m, const char *name, struct err *err)
 	int rc;
 
 	if (!bridge)
-		return err_set_param(err, ENOENT, "no-such-bridge", "name", "there is no bridge %s",
-				     name);
+		return err_set_param(
+			err, ENOENT, "no-such-bridge", "name",
+			"there is no bridge %s; `sluicectl bridge list` shows those there are",
+			name);
 	if (bridge->n_ports)
 		return err_set_param(err, EBUSY, "bridge-busy", "name",
 				     "bridge %s has %u ports or uplinks; remove them first", name,

@@ -172,7 +172,8 @@ port_add(struct model *m, const struct port_settings *set, bool is_uplink,
 				     port->is_uplink ? "an uplink" : "a port", set->name);
 	if (!bridge)
 		return err_set_param(err, ENOENT, "no-such-bridge", "bridge",
-				     "there is no bridge %s; make it with bridge.add", set->bridge);
+				     "there is no bridge %s; make it with `sluicectl bridge add %s`",
+				     set->bridge, set->bridge);
 	port = calloc(1, sizeof(*port));
 	if (!port)
 		return err_set(err, ENOMEM, "no-memory", "no memory for a port");

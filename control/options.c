@@ -186,10 +186,25 @@ set_ovsdb(struct options *o, const char *value, struct err *err)
 	return REFUSE("ovsdb", err, "ovsdb (%s) is not in this version; leave it out", value);
 }
 
+/* DPDK prints its help and ends the process. */
+static bool
+asks_for_help(const char *words)
+{
+	for (const char *at = words; *at; at += strcspn(at, " \t\n")) {
+		at += strspn(at, " \t\n");
+		if (!strncmp(at, "--he", 4) || (at[0] == '-' && at[1] == 'h'))
+			return true;
+	}
+	return false;
+}
+
 static int
 set_eal(struct options *o, const char *value, struct err *err)
 {
-	(void)err;
+	if (asks_for_help(value))
+		return REFUSE("eal", err,
+			      "eal must not ask DPDK for its help, which would end sluiced; see"
+			      " the manual of DPDK for its arguments");
 	set_text(&o->eal, value);
 	return 0;
 }

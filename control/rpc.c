@@ -33,12 +33,15 @@ struct rpc_connection {
 	uint32_t topics;
 	bool eof; /* the client will send no more */
 	bool ended; /* no more requests; to be closed when all replies are out */
+	bool cut; /* ended, and to be closed at once */
 };
 
 struct rpc {
 	struct rpc_config config;
 	struct evconnlistener *listener;
 	struct event *accept_again;
+	dev_t dev; /* of the socket that we made */
+	ino_t ino;
 	unsigned int n_connections;
 	LIST_HEAD(, rpc_connection) connections;
 };
@@ -169,7 +172,7 @@ serve(struct rpc_connection *c)
 	if (c->ended) {
 		bufferevent_disable(c->stream, EV_READ);
 		evtimer_del(c->partial);
-		if (!backlog(c))
+		if (c->cut || !backlog(c))
 			connection_destroy(c);
 	} else if (backlog(c) >= RPC_BACKLOG_PAUSE) {
 		bufferevent_disable(c->stream, EV_READ); /* drained_cb() goes on */
@@ -363,10 +366,21 @@ fail_rc:
 	return rc;
 }
 
+/* Removes the socket, unless somebody has put something else in its place. */
+static void
+unlink_ours(const struct rpc *rpc)
+{
+	struct stat st;
+
+	if (lstat(rpc->config.path, &st) == 0 && st.st_dev == rpc->dev && st.st_ino == rpc->ino)
+		unlink(rpc->config.path);
+}
+
 struct rpc *
 rpc_start(const struct rpc_config *config, struct err *err)
 {
 	struct rpc *rpc;
+	struct stat st;
 	int fd;
 
 	fd = listen_on(config->path, config->policy.group);
@@ -379,6 +393,10 @@ rpc_start(const struct rpc_config *config, struct err *err)
 	if (!rpc)
 		goto no_memory;
 	rpc->config = *config;
+	if (lstat(config->path, &st) == 0) {
+		rpc->dev = st.st_dev;
+		rpc->ino = st.st_ino;
+	}
 	LIST_INIT(&rpc->connections);
 	rpc->accept_again = evtimer_new(config->base, accept_again_cb, rpc);
 	rpc->listener = evconnlistener_new(config->base, accept_cb, rpc,
@@ -406,7 +424,7 @@ rpc_stop(struct rpc *rpc)
 {
 	struct rpc_connection *c;
 
-	unlink(rpc->config.path);
+	unlink_ours(rpc);
 	evconnlistener_free(rpc->listener);
 	rpc->listener = NULL;
 	evtimer_del(rpc->accept_again);
@@ -443,16 +461,18 @@ rpc_subscribe(struct rpc_connection *connection, uint32_t topics)
 void
 rpc_notify(struct rpc *rpc, uint32_t topic, json_t *message)
 {
+	static const struct timeval at_once;
 	char *text = json_dumps(message, JSON_COMPACT);
-	struct rpc_connection *c = LIST_FIRST(&rpc->connections), *next;
+	struct rpc_connection *c;
 
-	for (; c && text; c = next) {
-		next = LIST_NEXT(c, link);
-		if (!(c->topics & topic) || c->ended)
+	LIST_FOREACH(c, &rpc->connections, link) {
+		if (!text || !(c->topics & topic) || c->ended)
 			continue;
 		if (backlog(c) > RPC_BACKLOG_CUT) {
 			log_warning("a subscriber does not read its events; it was cut off");
-			connection_destroy(c);
+			/* Not here: it may be the one whose request is being carried out. */
+			c->ended = c->cut = true;
+			evtimer_add(c->next, &at_once);
 			continue;
 		}
 		bufferevent_write(c->stream, text, strlen(text));

@@ -53,8 +53,8 @@ enum peer_access rpc_access(const struct rpc_connection *connection);
 /* From now on the connection gets what rpc_notify() sends for any of these topics (a bit each). */
 void rpc_subscribe(struct rpc_connection *connection, uint32_t topics);
 
-/* Sends the notification to all who subscribed to the topic. Takes ownership of `message`. Not to
- * be called from within a request. */
+/* Sends the notification to all who subscribed to the topic. Takes ownership of
+ * `message`. */
 void rpc_notify(struct rpc *rpc, uint32_t topic, json_t *message);
 
 #endif

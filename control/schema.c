@@ -7,10 +7,11 @@
 #include <string.h>
 #include <strings.h>
 
-/* Bounds of datapath/dp.h, which sluicectl does not know. The length of a socket's path is for
- * control/sockpath.c to judge: it counts in canonical form. */
+/* Bounds of datapath/dp.h, which sluicectl does not know. Paths that no socket can have are for
+ * control/settings.c and sockpath.c to refuse, with a code of their own. */
 #define NAME_LEN_MAX 63
 #define PATH_LEN_MAX 4095
+#define SOCKET_LEN_MAX 107
 #define MACS_MAX 32
 #define USERS_MAX 16
 #define VLAN_ID_MAX 4094
@@ -150,7 +151,7 @@ static const struct param port_detach[] = {
 	{.name = "force",
 	 .type = PARAM_BOOL,
 	 .dflt = "false",
-	 .help = "even in the middle of a migration"},
+	 .help = "even in the middle of a migration, of which this version has none: no effect"},
 	END,
 };
 
@@ -301,7 +302,8 @@ check_string(const struct param *p, const json_t *value, struct err *err)
 		return REFUSE(p, err, "%s must be text", p->name);
 	if (json_string_length(value) < 1 || json_string_length(value) > (size_t)p->max)
 		return REFUSE(p, err, "%s must have 1 to %lld bytes, it has %zu", p->name,
-			      (long long)p->max, json_string_length(value));
+			      p->of == OF_FILE ? SOCKET_LEN_MAX : (long long)p->max,
+			      json_string_length(value));
 	if (has_control_character(json_string_value(value)))
 		return REFUSE(p, err, "%s must not contain control characters", p->name);
 	return 0;
@@ -312,8 +314,8 @@ check_name(const struct param *p, const json_t *value, struct err *err)
 {
 	if (!json_is_string(value) || !schema_name_ok(json_string_value(value)))
 		return REFUSE(p, err,
-			      "%s must be a name: 1 to %d letters, digits and _ . -, beginning with"
-			      " a letter, a digit or _",
+			      "%s must have 1 to %d letters, digits, '_', '.' or '-' and begin with"
+			      " a letter, digit or '_'",
 			      p->name, NAME_LEN_MAX);
 	return 0;
 }

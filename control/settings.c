@@ -62,6 +62,7 @@ settings_change(const json_t *params, struct dp_rules *rules, struct err *err)
 	const json_t *mac = json_object_get(params, "mac");
 	const json_t *learn = json_object_get(params, "learn");
 	const char *switching = json_string_value(json_object_get(params, "switching"));
+	bool learn_is_default = rules->learn == !rules->n_macs;
 
 	if (vlan && trunks)
 		return REFUSE("trunks", err, "give vlan (access port) or trunks, not both");
@@ -73,6 +74,8 @@ settings_change(const json_t *params, struct dp_rules *rules, struct err *err)
 		macs_of(mac, rules);
 	if (learn)
 		rules->learn = json_is_true(learn);
+	else if (learn_is_default)
+		rules->learn = !rules->n_macs;
 	if (switching)
 		rules->vepa = !strcmp(switching, "vepa");
 	rules->mtu = number(params, "mtu", rules->mtu);
@@ -89,6 +92,21 @@ settings_of_bridge(const json_t *params, struct bridge_settings *set)
 	copy_text(params, "name", set->name, sizeof(set->name));
 }
 
+/* A client's socket is made by the guest's side. */
+static int
+check_no_server_socket(const json_t *params, struct err *err)
+{
+	static const char *const names[] = {"socket_owner", "socket_group", "socket_mode"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (json_object_get(params, names[i]))
+			return REFUSE(names[i], err,
+				      "%s is for a server port, whose socket sluiced makes; leave it"
+				      " out in mode client",
+				      names[i]);
+	return 0;
+}
+
 int
 settings_of_port(const json_t *params, struct port_settings *set, struct err *err)
 {
@@ -100,16 +118,17 @@ settings_of_port(const json_t *params, struct port_settings *set, struct err *er
 	json_t *user;
 
 	*set = (struct port_settings){
-		.rules = {.vlans.all = true, .mtu = 1500, .learn = !json_object_get(params, "mac")},
+		.rules = {.vlans.all = true, .mtu = 1500, .learn = true},
 		.client = mode && !strcmp(mode, "client"),
 		.queues = number(params, "queues", 1),
 		.node = json_is_integer(node) ? (int)json_integer_value(node) : -1,
 	};
 	if (socket && strlen(socket) >= sizeof(set->socket))
 		return err_set_param(err, EINVAL, "socket-path-refused", "socket",
-				     "socket path has %zu bytes, a unix socket may have %zu at"
-				     " most",
-				     strlen(socket), sizeof(set->socket) - 1);
+				     "socket must have 1 to %zu bytes, it has %zu",
+				     sizeof(set->socket) - 1, strlen(socket));
+	if (set->client && check_no_server_socket(params, err) < 0)
+		return -EINVAL;
 	copy_text(params, "name", set->name, sizeof(set->name));
 	copy_text(params, "bridge", set->bridge, sizeof(set->bridge));
 	copy_text(params, "socket", set->socket, sizeof(set->socket));
@@ -227,17 +246,23 @@ settings_access(const struct port_settings *set, const struct dp_socket_access *
 {
 	*access = *standard;
 	if (set->socket_owner[0] && ids_user(set->socket_owner, &access->owner) < 0)
-		return REFUSE("socket_owner", err, "there is no user \"%s\"", set->socket_owner);
+		return REFUSE("socket_owner", err,
+			      "socket_owner: there is no user \"%s\"; name one, or give a number",
+			      set->socket_owner);
 	if (set->socket_group[0] && ids_group(set->socket_group, &access->group) < 0)
-		return REFUSE("socket_group", err, "there is no group \"%s\"", set->socket_group);
+		return REFUSE("socket_group", err,
+			      "socket_group: there is no group \"%s\"; name one, or give a number",
+			      set->socket_group);
 	if (set->socket_mode[0] && ids_mode(set->socket_mode, &access->mode) < 0)
-		return REFUSE("socket_mode", err, "\"%s\" is not octal permissions such as 0660",
+		return REFUSE("socket_mode", err,
+			      "socket_mode: \"%s\" is not octal permissions such as 0660",
 			      set->socket_mode);
 	if (set->n_peer_users)
 		access->n_peer_uids = set->n_peer_users;
 	for (unsigned int i = 0; i < set->n_peer_users; i++)
 		if (ids_user(set->peer_user[i], &access->peer_uid[i]) < 0)
-			return REFUSE("peer_users", err, "there is no user \"%s\"",
+			return REFUSE("peer_users", err,
+				      "peer_users: there is no user \"%s\"; name one, or give a number",
 				      set->peer_user[i]);
 	return 0;
 }

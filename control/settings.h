@@ -44,7 +44,8 @@ struct port_settings {
 
 /*
  * From parameters that schema_check() has passed. What is absent gets its default; `rules` of
- * settings_change() keep theirs. Errors: -EINVAL (code "bad-parameter", and the parameter).
+ * settings_change() keep theirs, but for `learn`: it follows `mac` as long as it has its default,
+ * which is false where there are MACs. Errors: -EINVAL (code "bad-parameter", and the parameter).
  */
 void settings_of_bridge(const json_t *params, struct bridge_settings *set);
 int settings_of_port(const json_t *params, struct port_settings *set, struct err *err);

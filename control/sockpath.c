@@ -131,7 +131,7 @@ int
 sockpath_resolve(const struct sockpath_dirs *dirs, const char *text, const char *name,
 		 char path[DP_PATH_SIZE], struct err *err)
 {
-	char full[2 * PATH_MAX], parent[PATH_MAX];
+	char given[2 * PATH_MAX], parent[PATH_MAX], full[DP_PATH_SIZE];
 	const char *file;
 	struct stat st;
 	int n;
@@ -142,9 +142,9 @@ sockpath_resolve(const struct sockpath_dirs *dirs, const char *text, const char 
 		return REFUSE(err, "socket must be a path without control characters");
 	if (has_dot_dot(text))
 		return REFUSE(err, "socket %s contains \"..\"; give the plain path", text);
-	snprintf(full, sizeof(full), "%s%s%s", text[0] == '/' ? "" : dirs->dir[0],
+	snprintf(given, sizeof(given), "%s%s%s", text[0] == '/' ? "" : dirs->dir[0],
 		 text[0] == '/' ? "" : "/", text);
-	if (split(full, parent, &file, err) < 0)
+	if (split(given, parent, &file, err) < 0)
 		return -EINVAL;
 	if (!is_beneath_any(dirs, parent))
 		return REFUSE(err,
@@ -153,8 +153,10 @@ sockpath_resolve(const struct sockpath_dirs *dirs, const char *text, const char 
 			      text, parent, dirs->dir[0]);
 	n = snprintf(full, sizeof(full), "%s/%s", strcmp(parent, "/") ? parent : "", file);
 	if (n >= DP_PATH_SIZE)
-		return REFUSE(err, "socket path has %d bytes, a unix socket may have %d at most", n,
-			      DP_PATH_SIZE - 1);
+		return REFUSE(err,
+			      "socket must have 1 to %d bytes, with its directory it has %d;"
+			      " choose a shorter name or directory",
+			      DP_PATH_SIZE - 1, n);
 	if (lstat(full, &st) == 0 && !S_ISSOCK(st.st_mode))
 		return REFUSE(err,
 			      "%s is there and is not a socket%s; remove it or choose another path",

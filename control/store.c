@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TMP_NAME STORE_FILE ".new"
@@ -15,6 +16,7 @@ store_load(const char *dir, json_t **document, struct err *err)
 {
 	int dir_fd, fd, rc = 0;
 	json_error_t why;
+	struct stat st;
 	json_t *doc;
 
 	*document = NULL;
@@ -22,11 +24,17 @@ store_load(const char *dir, json_t **document, struct err *err)
 	if (dir_fd < 0)
 		return err_set(err, errno, "bad-state-file", "state directory %s: %s", dir,
 			       strerror(errno));
-	fd = openat(dir_fd, STORE_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = openat(dir_fd, STORE_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0) {
 		if (errno != ENOENT)
 			rc = err_set(err, errno, "bad-state-file", "%s/" STORE_FILE ": %s", dir,
 				     strerror(errno));
+		goto out;
+	}
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		rc = err_set(err, EINVAL, "bad-state-file",
+			     "%s/" STORE_FILE " is not a file; " STORE_REMEDY, dir);
 		goto out;
 	}
 	doc = json_loadfd(fd, JSON_REJECT_DUPLICATES, &why);
@@ -57,7 +65,10 @@ write_file(int dir_fd, const char *text)
 	size_t len = strlen(text), done = 0;
 	int fd, rc = 0;
 
-	fd = openat(dir_fd, TMP_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* What a crash left, or somebody put there: writing to a FIFO would hang. */
+	if (unlinkat(dir_fd, TMP_NAME, 0) < 0 && errno != ENOENT)
+		return -errno;
+	fd = openat(dir_fd, TMP_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	while (done < len) {

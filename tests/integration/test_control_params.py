@@ -171,6 +171,9 @@ def test_stable_text_codes(daemon, method, params, code):
 @pytest.mark.parametrize("method,params", [
     ("bridge.del", {"name": "there"}),  # a port is on it
     ("port.attach", {"name": "new", "bridge": "there", "vlan": 5, "trunks": [6]}),
+    ("port.attach", {"name": "new", "bridge": "there", "node": 7}),  # on a machine with fewer
+    ("port.attach", {"name": "new", "bridge": "there", "mode": "client", "socket_mode": "0600"}),
+    ("port.set", {"name": "port"}),
     ("port.set", {"name": "port", "vlan": 5, "trunks": [6]}),
     ("uplink.add", {"name": "new", "bridge": "there", "devargs": "net_null0", "vlan": 1,
                     "trunks": [2]}),

@@ -108,7 +108,16 @@ def test_socket_dir_that_is_not_writable(place):
 @pytest.mark.parametrize("option", ["--state-dir", "--control"])
 def test_directory_that_cannot_be_used(place, option):
     path = "/proc/nowhere" if option == "--state-dir" else "/proc/nowhere/ctl"
-    assert "/proc/nowhere" in fails({**place, option: path})
+    sentence = fails({**place, option: path})
+    assert "/proc/nowhere" in sentence and option in sentence
+
+
+@pytest.mark.parametrize("option,value", [("--lcores", "99"), ("--memory", 1 << 20)])
+def test_refused_start_leaves_nothing_behind(place, directory, option, value):
+    (directory / "state").rmdir()
+    before = sorted(directory.rglob("*"))
+    fails({**place, option: value})
+    assert sorted(directory.rglob("*")) == before
 
 
 def test_control_path_that_is_too_long(place, directory):
@@ -129,8 +138,17 @@ def test_command_line_that_makes_no_sense(place, extra):
     assert extra[-1].removeprefix("--") in sentence
 
 
-def test_eal_arguments_that_make_no_sense(place):
-    assert "--eal" in fails({**place, "--eal": "--nonsense"})
+@pytest.mark.parametrize("words", ["--nonsense", "--help", "-l", "--lcores=x"])
+def test_eal_arguments_that_make_no_sense(place, words):
+    assert "eal" in fails({**place, "--eal": words})
+
+
+def test_eal_refusal_ends_with_our_own_sentence(place):
+    """DPDK prints its usage on standard output first."""
+    done = subprocess.run([str(SLUICED), *arguments({**place, "--eal": "--nonsense"})], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=FAIL_DEADLINE_S, check=False)
+    assert "--eal" in done.stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize("text,line", [
@@ -162,6 +180,11 @@ def test_damaged_state_file_is_refused_and_kept(place, start_sluiced, directory,
     assert state.read_bytes() == content
 
 
+def test_fifo_in_place_of_the_state_is_refused_at_once(place, directory):
+    os.mkfifo(directory / "state/state.json")
+    assert str(directory / "state/state.json") in fails(place)
+
+
 # ---- side by side
 
 def test_second_instance_is_refused_and_the_first_works_on(place, start_sluiced, directory):
@@ -174,6 +197,8 @@ def test_second_instance_is_refused_and_the_first_works_on(place, start_sluiced,
     assert "ctl" in fails(place)  # everything the same
     assert "ctl" in fails({**place, "--state-dir": "none"})  # the control socket alone
     assert "state" in fails({**place, "--control": elsewhere / "ctl"})  # the state alone
+    # Nor is there memory left: because of the first.
+    assert f"pid {first.process.pid}" in fails(place, wrapper=other_hugepages(0))
     assert first.alive()
     assert first.port("p")["state"] == "up"
     guest.close()

@@ -121,6 +121,19 @@ def test_guest_that_comes_and_goes_is_an_event(net, subscription):
     guest.end.close()
 
 
+def test_detached_port_is_down_once(sluiced, subscription):
+    """Also where the next port gets its id at once."""
+    sluiced.rpc("bridge.add", name="down")
+    for name in ("one", "other"):
+        guest = VhostGuest.at(sluiced.rpc("port.attach", name=name, bridge="down")["socket"])
+        assert subscription.next_event(lambda event: event["port"])["type"] == "port.up"
+        sluiced.rpc("port.detach", name=name)
+        down = subscription.next_event(lambda event: event["port"])
+        assert (down["type"], down["port"]) == ("port.down", name)
+        guest.close()
+    sluiced.rpc("bridge.del", name="down")
+
+
 def test_subscription_to_some_types(net, sluiced):
     with Connection(sluiced.control) as connection:
         connection.call("events.subscribe", types=["port.down"])

@@ -107,6 +107,9 @@ flags_need_no_value(void **state)
 	assert_request("port set vm1 --learn=false", "port.set",
 		       "{\"name\": \"vm1\", \"learn\": false}");
 	assert_refused("port detach vm1 --force=yes", "force");
+	assert_refused("port set vm1 --learn maybe", "learn");
+	assert_request("port set vm1 --learn --mtu 68", "port.set",
+		       "{\"name\": \"vm1\", \"learn\": true, \"mtu\": 68}");
 }
 
 static void

@@ -238,6 +238,8 @@ the_command_line_is_refused(void **state)
 		{"--memory", "--idle", "memory"},
 		{"--config-check=1", NULL, "config-check"},
 		{"--idle", "nap", "nap"},
+		{"--eal", "--help", "eal"},
+		{"--eal", "--no-pci -h", "eal"},
 	};
 	const char *conf = scratch_file(state, "conf", "");
 

@@ -40,6 +40,15 @@ static unsigned int calls, calls_at_mark;
 #define BIG "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"big\"}\n"
 #define BIG_SIZE 100000
 
+static json_t *
+big(void)
+{
+	static char text[BIG_SIZE + 1];
+
+	memset(text, 'x', BIG_SIZE);
+	return json_string(text);
+}
+
 static int
 call(void *arg, struct rpc_connection *connection, const char *method, const json_t *params,
      json_t **result, struct err *err)
@@ -54,19 +63,34 @@ call(void *arg, struct rpc_connection *connection, const char *method, const jso
 	} else if (!strcmp(method, "echo")) {
 		*result = json_string("echo");
 	} else if (!strcmp(method, "big")) {
-		char *text = calloc(1, BIG_SIZE + 1);
-
-		memset(text, 'x', BIG_SIZE);
-		*result = json_string(text);
-		free(text);
+		*result = big();
 	} else if (!strcmp(method, "subscribe")) {
 		rpc_subscribe(connection, 1 << 3);
+		*result = json_true();
+	} else if (!strcmp(method, "flood")) {
+		for (int i = 0; i < 2 * RPC_BACKLOG_CUT / BIG_SIZE; i++)
+			rpc_notify(rpc, 1 << 3, json_pack("{s:o}", "big", big()));
 		*result = json_true();
 	} else {
 		err_set(err, ENOSYS, "none", "no such method");
 		return ENVELOPE_NO_METHOD;
 	}
 	return 0;
+}
+
+static void
+start(void)
+{
+	rpc = rpc_start(
+		&(struct rpc_config){
+			.base = base,
+			.path = path,
+			.policy = {.uid = geteuid(), .group = -1},
+			.connections_max = CONNECTIONS_MAX,
+			.partial_line_ms = PARTIAL_MS,
+			.call = call,
+		},
+		NULL);
 }
 
 static int
@@ -79,16 +103,7 @@ setup(void **state)
 	snprintf(path, sizeof(path), "%s", scratch_path(state, "ctl"));
 	calls = 0;
 	base = event_base_new();
-	rpc = rpc_start(
-		&(struct rpc_config){
-			.base = base,
-			.path = path,
-			.policy = {.uid = geteuid(), .group = -1},
-			.connections_max = CONNECTIONS_MAX,
-			.partial_line_ms = PARTIAL_MS,
-			.call = call,
-		},
-		NULL);
+	start();
 	return rpc ? 0 : -1;
 }
 
@@ -515,6 +530,33 @@ a_subscriber_that_does_not_read_is_cut_off(void **state)
 }
 
 static void
+a_subscriber_is_cut_off_within_its_request(void **state)
+{
+	int fd = connect_client(), other = connect_client();
+
+	(void)state;
+	send_text(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscribe\"}\n"
+		      "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"flood\"}\n");
+	for (char *line; (line = read_line(fd));)
+		free(line);
+	close(fd);
+	send_text(other, ECHO("1"));
+	assert_line(other, ECHOED("1"));
+	close(other);
+}
+
+static void
+only_our_own_socket_is_removed(void **state)
+{
+	unlink(path);
+	scratch_file(state, "ctl", "somebody else's");
+	rpc_stop(rpc);
+	rpc_destroy(rpc);
+	assert_int_equal(unlink(path), 0);
+	start(); /* for teardown() */
+}
+
+static void
 a_path_that_is_taken_is_refused(void **state)
 {
 	struct rpc_config config = {.base = base, .path = path, .policy = {.group = -1}};
@@ -548,6 +590,8 @@ main(void)
 		TEST(a_lack_of_descriptors_passes),
 		TEST(subscribers_get_their_topics),
 		TEST(a_subscriber_that_does_not_read_is_cut_off),
+		TEST(a_subscriber_is_cut_off_within_its_request),
+		TEST(only_our_own_socket_is_removed),
 		TEST(a_path_that_is_taken_is_refused),
 	};
 

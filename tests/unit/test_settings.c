@@ -125,6 +125,56 @@ a_change_leaves_the_rest(void **state)
 	assert_false(rules.vepa);
 }
 
+/* Unless somebody has said it. */
+static void
+learn_follows_mac(void **state)
+{
+	static const struct {
+		const char *port, *change;
+		bool learn;
+	} cases[] = {
+		{"{}", "{'mac': '02:00:00:00:00:01'}", false},
+		{"{'mac': []}", "{'mtu': 1400}", true},
+		{"{'mac': '02:00:00:00:00:01'}", "{'mac': []}", true},
+		{"{'mac': '02:00:00:00:00:01'}", "{'mac': '02:00:00:00:00:02'}", false},
+		{"{'mac': '02:00:00:00:00:01'}", "{'mtu': 1400}", false},
+		{"{'mac': '02:00:00:00:00:01', 'learn': true}", "{'mac': '02:00:00:00:00:02'}",
+		 true},
+		{"{}", "{'mac': '02:00:00:00:00:01', 'learn': true}", true},
+		{"{'learn': false}", "{'mtu': 1400}", false},
+		{"{'learn': false}", "{'mac': []}", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct dp_rules rules = port_of(cases[i].port).rules;
+		json_t *change = params_of(cases[i].change);
+
+		assert_int_equal(settings_change(change, &rules, NULL), 0);
+		if (rules.learn != cases[i].learn)
+			fail_msg("%s, then %s: learn is %d", cases[i].port, cases[i].change,
+				 rules.learn);
+		json_decref(change);
+	}
+}
+
+static void
+a_client_port_has_no_server_socket(void **state)
+{
+	static const char *const names[] = {"socket_owner", "socket_group", "socket_mode"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		json_t *params = json_pack("{s:s, s:s}", "mode", "client", names[i], "0");
+		struct port_settings set;
+		struct err err = {0};
+
+		assert_int_equal(settings_of_port(params, &set, &err), -EINVAL);
+		assert_string_equal(err.param, names[i]);
+		json_decref(params);
+	}
+}
+
 static void
 settings_survive_the_way_there_and_back(void **state)
 {
@@ -132,8 +182,9 @@ settings_survive_the_way_there_and_back(void **state)
 		"{'name': 'p', 'bridge': 'b'}",
 		"{'name': 'p', 'bridge': 'b', 'mode': 'client', 'socket': '/s/x', 'queues': 16,"
 		" 'node': 3, 'mtu': 9702, 'vlan': 5, 'learn': true, 'switching': 'vepa',"
-		" 'mac': ['02:ab:00:00:00:01', '02:cd:00:00:00:02'], 'socket_owner': 'nobody',"
-		" 'socket_group': '0', 'socket_mode': '0600', 'peer_users': ['root', '1']}",
+		" 'mac': ['02:ab:00:00:00:01', '02:cd:00:00:00:02'], 'peer_users': ['root', '1']}",
+		"{'name': 'p', 'bridge': 'b', 'socket_owner': 'nobody', 'socket_group': '0',"
+		" 'socket_mode': '0600'}",
 		"{'name': 'p', 'bridge': 'b', 'trunks': [0, 1, 2000, 4094], 'learn': false}",
 	};
 
@@ -244,6 +295,7 @@ access_that_makes_no_sense_is_refused(void **state)
 		assert_int_equal(settings_access(&set, &standard, &access, &err), -EINVAL);
 		assert_string_equal(err.code, "bad-parameter");
 		assert_string_equal(err.param, cases[i][0]);
+		assert_ptr_equal(strstr(err.message, err.param), err.message);
 	}
 }
 
@@ -255,6 +307,8 @@ main(void)
 		cmocka_unit_test(a_bridge_has_the_defaults_of_the_contract),
 		cmocka_unit_test(vlans_are_access_or_trunk),
 		cmocka_unit_test(a_change_leaves_the_rest),
+		cmocka_unit_test(learn_follows_mac),
+		cmocka_unit_test(a_client_port_has_no_server_socket),
 		cmocka_unit_test(settings_survive_the_way_there_and_back),
 		cmocka_unit_test(uplinks_and_bridges_survive_it_too),
 		cmocka_unit_test(a_socket_path_is_not_cut),

@@ -97,6 +97,22 @@ paths_outside_are_refused(void **state)
 	assert_refused("a\x7f");
 }
 
+/* A link in the middle of the path gives way to its target, whichever is longer. */
+static void
+a_linked_directory_keeps_the_file_name(void **state)
+{
+	static const char *const links[] = {"longer-than-sub", "sbu", "s"};
+
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+		char given[100];
+
+		snprintf(given, sizeof(given), "in/%s", links[i]);
+		assert_int_equal(symlink("sub", scratch_path(state, given)), 0);
+		snprintf(given, sizeof(given), "%s/a-name-of-its-own", links[i]);
+		assert_path(given, "x", scratch_path(state, "in/sub/a-name-of-its-own"));
+	}
+}
+
 static void
 links_do_not_lead_out(void **state)
 {
@@ -205,6 +221,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(paths_become_canonical),
 		TEST(paths_outside_are_refused),
+		TEST(a_linked_directory_keeps_the_file_name),
 		TEST(links_do_not_lead_out),
 		TEST(a_directory_of_a_similar_name_is_another),
 		TEST(a_socket_has_107_bytes_at_most),

@@ -126,6 +126,25 @@ a_link_is_not_followed(void **state)
 	assert_int_equal(store_load(*state, &doc, NULL), -ELOOP);
 }
 
+/* Opening it would wait for a writer, or a reader. */
+static void
+a_fifo_is_not_waited_for(void **state)
+{
+	json_t *doc = json_object(), *back;
+	struct err err = {0};
+
+	assert_int_equal(mkfifo(scratch_path(state, STORE_FILE), 0600), 0);
+	assert_int_equal(store_load(*state, &back, &err), -EINVAL);
+	assert_string_equal(err.code, "bad-state-file");
+	assert_non_null(strstr(err.message, STORE_FILE));
+	assert_int_equal(mkfifo(scratch_path(state, STORE_FILE ".new"), 0600), 0);
+	assert_int_equal(store_save(*state, doc, NULL), 0);
+	assert_int_equal(store_load(*state, &back, NULL), 0);
+	assert_true(json_equal(doc, back));
+	json_decref(doc);
+	json_decref(back);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_dir_make, scratch_dir_remove)
 
 int
@@ -139,6 +158,7 @@ main(void)
 		TEST(a_failed_save_leaves_the_old_document),
 		TEST(a_missing_directory_is_refused),
 		TEST(a_link_is_not_followed),
+		TEST(a_fifo_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
