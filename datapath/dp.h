@@ -126,7 +126,7 @@ struct dp_port_config {
 	struct dp_rules rules;
 	unsigned int queues; /* pairs */
 	uint8_t lcore[DP_QUEUES_MAX]; /* lcore of each queue pair */
-	int node; /* of the mbufs */
+	int node; /* of the port's own memory; mbufs are its lcores' */
 	bool client; /* sluice connects to the guest's socket (QEMU "server=on") */
 	char path[DP_PATH_SIZE]; /* canonical; checked by the caller */
 	uint64_t features; /* virtio features to offer; 0: dp_vhost_features() */
@@ -274,7 +274,7 @@ enum dp_event_type {
 	DP_EVENT_PORT_DOWN, /* rings stopped */
 	DP_EVENT_PEER_REFUSED, /* value: the uid */
 	DP_EVENT_PEER_BAD_MESSAGE, /* its connection was cut; value: the vhost-user request */
-	DP_EVENT_MAC_LIMIT, /* port: the bridge's id; its table is full */
+	DP_EVENT_MAC_LIMIT, /* port: the bridge's id; its table, or a port's share, is full */
 	DP_EVENT_UPLINK_UP,
 	DP_EVENT_UPLINK_DOWN,
 };

@@ -134,11 +134,21 @@ make_frame(const struct frame *f)
 	return m;
 }
 
+/* What an lcore does with a burst that came in on a port. */
+static void
+forward(uint16_t from, struct burst *b)
+{
+	const struct snapshot *s = snapshot_current;
+
+	burst_look(b);
+	forward_burst(&fwd, s, s->port[from], &fakes[from].queue, b);
+	burst_release(b);
+}
+
 /* Sends frames in one burst from a port, and takes in what was learned by it. */
 static void
 send_burst(uint16_t from, const struct frame *f, uint16_t n)
 {
-	const struct snapshot *s = snapshot_current;
 	struct burst b = {.n = n};
 	struct dp_event event;
 	struct event_mac mac;
@@ -148,9 +158,7 @@ send_burst(uint16_t from, const struct frame *f, uint16_t n)
 		fakes[i].n_got = 0;
 	for (i = 0; i < n; i++)
 		b.mbuf[i] = make_frame(&f[i]);
-	burst_look(&b);
-	forward_burst(&fwd, s, s->port[from], &fakes[from].queue, &b);
-	burst_release(&b);
+	forward(from, &b);
 	while (event_take(&event, &mac) == EVENT_MAC)
 		fdb_learn(table.fdb[mac.bridge], mac.fdb_key, mac.port, UINT32_MAX);
 	assert_int_equal(rte_mempool_in_use_count(pool), 0); /* every mbuf came home */
@@ -318,10 +326,7 @@ a_priority_tag_hides_no_other_tag(void **state)
 		f.src = (uint8_t)from;
 		b.mbuf[0] = make_frame(&f);
 		memcpy(rte_pktmbuf_mtod_offset(b.mbuf[0], void *, 16), inner[i % 2], 2);
-		burst_look(&b);
-		forward_burst(&fwd, snapshot_current, snapshot_current->port[from],
-			      &fakes[from].queue, &b);
-		burst_release(&b);
+		forward(from, &b);
 	}
 	assert_int_equal(receivers(), 0);
 	assert_int_equal(dropped(1, DP_IN_VLAN), 2);
@@ -339,9 +344,7 @@ segments_are_not_made_for_a_group(void **state)
 	add_port(2, 0, true, NULL);
 	b.mbuf[0] = make_frame(&f);
 	b.mbuf[0]->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
-	burst_look(&b);
-	forward_burst(&fwd, snapshot_current, snapshot_current->port[1], &fakes[1].queue, &b);
-	burst_release(&b);
+	forward(1, &b);
 	assert_int_equal(receivers(), 0);
 	assert_int_equal(dropped(1, DP_IN_BAD_FRAME), 1);
 }
@@ -357,9 +360,7 @@ a_header_cut_in_its_tag_is_bad(void **state)
 	add_port(2, 0, true, NULL);
 	b.mbuf[0] = make_frame(&f); /* 16 bytes: addresses, 0x8100, VLAN, and nothing */
 	assert_int_equal(b.mbuf[0]->pkt_len, 16);
-	burst_look(&b);
-	forward_burst(&fwd, snapshot_current, snapshot_current->port[1], &fakes[1].queue, &b);
-	burst_release(&b);
+	forward(1, &b);
 	assert_int_equal(receivers(), 0);
 	assert_int_equal(dropped(1, DP_IN_BAD_FRAME), 1);
 }
@@ -419,9 +420,7 @@ inboxes_settle_when_they_are_emptied(void **state)
 	fakes[2].queue.lcore_ctl = 2;
 	assert_int_equal(table_publish(), 0);
 	b.mbuf[0] = make_frame(&f);
-	burst_look(&b);
-	forward_burst(&fwd, snapshot_current, snapshot_current->port[1], &fakes[1].queue, &b);
-	burst_release(&b);
+	forward(1, &b);
 	assert_int_equal(pthread_create(&owner, NULL, take_later, &began), 0);
 	inbox_settle();
 	assert_true(began);
@@ -514,9 +513,7 @@ group_addresses_are_no_senders_and_reserved_ones_no_targets(void **state)
 	data[6] |= 1;
 	b.mbuf[1] = make_frame(&f);
 	memcpy(rte_pktmbuf_mtod(b.mbuf[1], uint8_t *), stp, 6);
-	burst_look(&b);
-	forward_burst(&fwd, snapshot_current, snapshot_current->port[1], &fakes[1].queue, &b);
-	burst_release(&b);
+	forward(1, &b);
 	assert_int_equal(receivers(), 0);
 	assert_int_equal(dropped(1, DP_IN_BAD_FRAME), 1);
 	assert_int_equal(dropped(1, DP_IN_NO_OUTPUT), 1);
@@ -620,10 +617,7 @@ a_port_of_another_lcore_is_reached_through_its_inbox(void **state)
 		struct frame f = {.dst = 0xff, .src = 1, .vlan = -1};
 		struct burst b = {.n = 1, .mbuf = {make_frame(&f)}};
 
-		burst_look(&b);
-		forward_burst(&fwd, snapshot_current, snapshot_current->port[1], &fakes[1].queue,
-			      &b);
-		burst_release(&b);
+		forward(1, &b);
 	}
 	assert_int_equal(receivers(), 0);
 	assert_int_equal(inbox_take(2), 2);
