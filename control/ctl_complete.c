@@ -134,7 +134,7 @@ offer_values(const struct line *line, const char *lead, const char *value,
 		 value);
 	if (comma)
 		value = comma + 1;
-	if (param->of == OF_FILE)
+	if (param->of == OF_FILE || param->of == OF_SOCKET)
 		fputs(FILES, line->out);
 	else if (param->of != OF_NOTHING)
 		offer_names(line, leader, value, param->of);

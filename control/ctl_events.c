@@ -13,8 +13,11 @@
 static enum ctl_colour
 type_colour(const char *type)
 {
-	static const char *const bad[] = {"port.down",	    "uplink.down",  "mac.limit",
-					  "lcore.overload", "peer.refused", "peer.bad_message"};
+	static const char *const bad[] = {"port.down",	       "uplink.down",
+					  "mac.limit",	       "lcore.overload",
+					  "peer.refused",      "peer.bad_message",
+					  "port.ring_stopped", "port.memory_gone",
+					  "capture.stopped"};
 	size_t len = strlen(type);
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

@@ -72,7 +72,7 @@ placeholder(const struct param *param)
 	case PARAM_WORDS:
 		break;
 	}
-	text = ctl_text_format("%s%s", param->of == OF_FILE ? "path" : param->name,
+	text = ctl_text_format("%s%s", param->of == OF_SOCKET ? "path" : param->name,
 			       param->type == PARAM_WORDS ? ",..." : "");
 	for (char *c = text; *c; c++)
 		*c = *c == '_' ? '-' : toupper((unsigned char)*c);

@@ -59,6 +59,10 @@ static const struct extra {
 	{"lcore.list", NULL, "sluicectl lcore list"},
 	{"numa.show", NULL, "sluicectl numa show"},
 	{"host.capabilities", NULL, "sluicectl --json host capabilities"},
+	{"capture.start", NULL,
+	 "sluicectl capture start vm1 --file /var/lib/sluice/vm1.pcapng --snaplen 128"},
+	{"capture.stop", NULL, "sluicectl capture stop vm1"},
+	{"capture.list", NULL, "sluicectl capture list"},
 	{"events.subscribe", NULL, "sluicectl events subscribe port.up port.down"},
 };
 
@@ -72,6 +76,7 @@ static const struct noun {
 	{"lcore", "the CPUs that forward"},
 	{"numa", "memory nodes, their hugepages, and what uses them"},
 	{"host", "what this host can do"},
+	{"capture", "what passes a port, in a file for Wireshark or tcpdump"},
 	{"events", "what happens, as it happens"},
 	{"top", "live rates and load"},
 };

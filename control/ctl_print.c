@@ -246,6 +246,56 @@ print_bridge_macs(const struct ctl_screen *screen, const struct ctl_request *req
 	ctl_table_finish(table, screen);
 }
 
+static void
+print_capture_list(const struct ctl_screen *screen, const struct ctl_request *request,
+		   const json_t *result)
+{
+	static const struct ctl_column columns[] = {
+		{.title = "PORT"},
+		{.title = "PACKETS", .right = true},
+		{.title = "SIZE", .right = true},
+		{.title = "LOST", .right = true},
+		{.title = "STATE", .drop = 1},
+		{.title = "FILE", .cut = true},
+		{.title = NULL},
+	};
+	struct ctl_table *table;
+	json_t *capture;
+	size_t i;
+
+	(void)request;
+	if (json_array_size(result) == 0) {
+		fprintf(screen->out, "no captures: `sluicectl capture start PORT --file FILE`"
+				     " begins one\n");
+		return;
+	}
+	table = ctl_table_create(columns);
+	json_array_foreach(result, i, capture)
+	{
+		bool runs = json_is_true(json_object_get(capture, "running"));
+		char *port = ctl_print_field(capture, "port"), *lost;
+		char *file = ctl_print_field(capture, "file");
+		char *why = ctl_print_field(capture, "reason");
+		char buf[CTL_TEXT_SIZE];
+
+		lost = ctl_print_field(capture, "lost");
+		ctl_table_cell(table, CTL_PLAIN, "%s", port);
+		ctl_table_cell(table, CTL_PLAIN, "%s",
+			       ctl_text_count(buf, ctl_print_count(capture, "packets")));
+		ctl_table_cell(table, CTL_PLAIN, "%s",
+			       ctl_text_bytes(buf, ctl_print_count(capture, "bytes")));
+		ctl_table_cell(table, CTL_PLAIN, "%s", lost);
+		ctl_table_cell(table, runs ? CTL_GREEN : CTL_YELLOW, "%s%s",
+			       runs ? "running" : "ended: ", runs ? "" : why);
+		ctl_table_cell(table, CTL_PLAIN, "%s", file);
+		free(port);
+		free(lost);
+		free(file);
+		free(why);
+	}
+	ctl_table_finish(table, screen);
+}
+
 /* What was done, in one line. */
 static void
 print_done(const struct ctl_screen *screen, const struct ctl_request *request, const json_t *result)
@@ -323,6 +373,7 @@ ctl_print_result(const struct ctl_screen *screen, const struct ctl_request *requ
 		{"port.get", ctl_print_port_card},
 		{"port.set", ctl_print_port_card},
 		{"port.stats", ctl_print_port_stats},
+		{"capture.list", print_capture_list},
 		{"lcore.list", ctl_print_lcore_list},
 		{"numa.show", ctl_print_numa},
 		{"host.capabilities", ctl_print_capabilities},

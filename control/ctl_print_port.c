@@ -67,6 +67,62 @@ cell_lcores(struct ctl_table *table, const json_t *queues)
 	json_decref(lcores);
 }
 
+static const struct {
+	const char *key, *words;
+} stopped_rings[] = {
+	{"stopped_to_guest", "to"},
+	{"stopped_from_guest", "from"},
+};
+
+/* Whether the guest has broken a ring of the port. */
+static bool
+has_stopped_ring(const json_t *port)
+{
+	json_t *queue;
+	size_t i;
+
+	json_array_foreach(json_object_get(port, "queues"), i, queue)
+	{
+		for (size_t k = 0; k < 2; k++)
+			if (json_object_get(queue, stopped_rings[k].key))
+				return true;
+	}
+	return false;
+}
+
+/* A line in red for each of them. */
+static void
+print_stopped_rings(const struct ctl_screen *screen, const json_t *port)
+{
+	char *name = ctl_print_field(port, "name");
+	json_t *queue;
+	size_t i;
+
+	json_array_foreach(json_object_get(port, "queues"), i, queue)
+	{
+		for (size_t k = 0; k < 2; k++) {
+			char *index = ctl_print_field(queue, "queue");
+			char *why = ctl_print_field(queue, stopped_rings[k].key);
+			char *line = ctl_text_format(
+				"%s: queue %s %s the guest is STOPPED, as the guest broke its"
+				" ring (%s); it runs again when the guest resets the device",
+				name, index, stopped_rings[k].words, why);
+			char *safe = ctl_text_safe(line);
+
+			if (json_object_get(queue, stopped_rings[k].key)) {
+				fputs(ctl_colour_on(screen, CTL_RED), screen->out);
+				ctl_screen_wrap(screen, 0, screen->width, safe);
+				fputs(ctl_colour_off(screen, CTL_RED), screen->out);
+			}
+			free(index);
+			free(why);
+			free(line);
+			free(safe);
+		}
+	}
+	free(name);
+}
+
 /* Below a list: why some of its entries could not be made. */
 static void
 print_failures(const struct ctl_screen *screen, const json_t *list)
@@ -103,6 +159,16 @@ cell_counters(struct ctl_table *table, const json_t *stats)
 	ctl_table_cell(table, drops > 0 ? CTL_RED : CTL_PLAIN, "%s", ctl_text_scaled(buf, drops));
 }
 
+static void
+cell_state(struct ctl_table *table, const json_t *port)
+{
+	const char *state = json_string_value(json_object_get(port, "state")) ?: "-";
+	bool stopped = has_stopped_ring(port);
+
+	ctl_table_cell(table, stopped ? CTL_RED : ctl_print_state_colour(state), "%s%s", state,
+		       stopped ? ", STOPPED" : "");
+}
+
 void
 ctl_print_port_list(const struct ctl_screen *screen, const struct ctl_request *request,
 		    const json_t *result)
@@ -135,14 +201,12 @@ ctl_print_port_list(const struct ctl_screen *screen, const struct ctl_request *r
 	table = ctl_table_create(columns);
 	json_array_foreach(result, i, port)
 	{
-		const char *state = json_string_value(json_object_get(port, "state"));
 		const json_t *queues = json_object_get(port, "queues");
 		char *vlans = ctl_print_vlans(port);
 
 		cell_field(table, CTL_PLAIN, port, "name");
 		cell_field(table, CTL_PLAIN, port, "bridge");
-		ctl_table_cell(table, ctl_print_state_colour(state ? state : ""), "%s",
-			       state ? state : "-");
+		cell_state(table, port);
 		cell_field(table, CTL_PLAIN, port, "mode");
 		ctl_table_cell(table, CTL_PLAIN, "%s", vlans);
 		cell_macs(table, json_object_get(port, "mac"));
@@ -156,6 +220,7 @@ ctl_print_port_list(const struct ctl_screen *screen, const struct ctl_request *r
 	}
 	ctl_table_finish(table, screen);
 	print_failures(screen, result);
+	json_array_foreach(result, i, port) print_stopped_rings(screen, port);
 }
 
 /* What a state asks of the reader, in words. */
@@ -309,6 +374,7 @@ print_card(const struct ctl_screen *screen, const json_t *port)
 		ctl_colour_off(screen, colour));
 	fprintf(screen->out, "%s%s\n", *state_in_words(port, state) ? ": " : "",
 		state_in_words(port, state));
+	print_stopped_rings(screen, port);
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		char *text = ctl_print_field(port, keys[i]);
 

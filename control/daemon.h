@@ -8,6 +8,7 @@
 #include "control/load.h"
 #include "control/model.h"
 #include "control/options.h"
+#include "control/recorder.h"
 #include "control/rpc.h"
 #include "numa/topology.h"
 
@@ -18,6 +19,7 @@ struct daemon {
 	struct event_base *base;
 	struct model model;
 	struct load load;
+	struct recorder recorder;
 	struct rpc *rpc;
 	uint64_t event_seq; /* of the last event sent */
 	unsigned int event_lines[DP_PORTS_MAX]; /* each port has caused in the log in this second */

@@ -22,6 +22,9 @@ enum topic {
 	LCORE_OVERLOAD,
 	PEER_REFUSED,
 	PEER_BAD_MESSAGE,
+	PORT_RING_STOPPED,
+	PORT_MEMORY_GONE,
+	CAPTURE_STOPPED,
 	N_TOPICS,
 };
 
@@ -36,6 +39,9 @@ static const char *const topic_names[N_TOPICS] = {
 	[LCORE_OVERLOAD] = "lcore.overload",
 	[PEER_REFUSED] = "peer.refused",
 	[PEER_BAD_MESSAGE] = "peer.bad_message",
+	[PORT_RING_STOPPED] = "port.ring_stopped",
+	[PORT_MEMORY_GONE] = "port.memory_gone",
+	[CAPTURE_STOPPED] = "capture.stopped",
 };
 
 uint32_t
@@ -78,15 +84,27 @@ send_event(struct daemon *d, enum topic topic, int64_t time_ns, const char *port
 			     facts));
 }
 
-void
-events_overload(struct daemon *d, const struct load_lcore *lcore)
+static int64_t
+now_ns(void)
 {
 	struct timespec now;
 
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+void
+events_capture_stopped(struct daemon *d, const struct recording *recording)
+{
+	send_event(d, CAPTURE_STOPPED, now_ns(), recording->name, report_recording(recording));
+}
+
+void
+events_overload(struct daemon *d, const struct load_lcore *lcore)
+{
 	log_warning("lcore %u on CPU %u is overloaded: %.0f cycles a packet and no idle round",
 		    lcore->stats.lcore, lcore->stats.cpu, lcore->cycles_per_packet);
-	clock_gettime(CLOCK_REALTIME, &now);
-	send_event(d, LCORE_OVERLOAD, now.tv_sec * INT64_C(1000000000) + now.tv_nsec, NULL,
+	send_event(d, LCORE_OVERLOAD, now_ns(), NULL,
 		   json_pack("{s:i, s:i, s:f, s:f}", "lcore", (int)lcore->stats.lcore, "cpu",
 			     (int)lcore->stats.cpu, "busy_percent", lcore->busy_percent,
 			     "cycles_per_packet", lcore->cycles_per_packet));
@@ -160,6 +178,26 @@ on_connected(struct daemon *d, const struct model_port *port, const struct dp_ev
 				     (json_int_t)info.reconnects));
 }
 
+/* vhost-user's rings alternate: the even ones lead to the guest. */
+static void
+on_ring_stopped(struct daemon *d, const struct model_port *port, const struct dp_event *event)
+{
+	unsigned int queue = event->value / 2;
+	bool from_guest = event->value % 2;
+	const char *reason = NULL;
+	struct dp_port_info info;
+
+	dp_port_info(port->id, &info);
+	if (queue < info.n_queues)
+		reason = from_guest ? info.queue[queue].stopped_from_guest :
+				      info.queue[queue].stopped_to_guest;
+	port_log(d, port, LOG_WARNING, "the ring of queue %u %s the guest was stopped: %s", queue,
+		 from_guest ? "from" : "to", reason ? reason : "it is set up again by now");
+	send_event(d, PORT_RING_STOPPED, event->time_ns, port->set.name,
+		   json_pack("{s:i, s:s, s:s?}", "queue", (int)queue, "direction",
+			     from_guest ? "from_guest" : "to_guest", "reason", reason));
+}
+
 static void
 on_port_event(struct daemon *d, const struct model_port *port, const struct dp_event *event)
 {
@@ -196,6 +234,14 @@ on_port_event(struct daemon *d, const struct model_port *port, const struct dp_e
 			 event->value);
 		send_event(d, PEER_BAD_MESSAGE, event->time_ns, name,
 			   json_pack("{s:I}", "request", (json_int_t)event->value));
+		break;
+	case DP_EVENT_RING_STOPPED:
+		on_ring_stopped(d, port, event);
+		break;
+	case DP_EVENT_MEMORY_GONE:
+		port_log(d, port, LOG_WARNING,
+			 "the guest's memory went away under us; the front-end was cut off");
+		send_event(d, PORT_MEMORY_GONE, event->time_ns, name, json_object());
 		break;
 	case DP_EVENT_UPLINK_UP:
 		port_log(d, port, LOG_INFO, "up");

@@ -26,6 +26,9 @@ void events_log_second(struct daemon *d);
 /* Tells subscribers that the lcore became overloaded. */
 void events_overload(struct daemon *d, const struct load_lcore *lcore);
 
+/* Tells subscribers that a capture has ended by itself. */
+void events_capture_stopped(struct daemon *d, const struct recording *recording);
+
 /* A bit for each type of the list of strings (schema_check() has passed it); NULL: all of them. */
 uint32_t events_topics(const json_t *types);
 

@@ -295,6 +295,12 @@ on_overload(const struct load_lcore *lcore, void *arg)
 }
 
 static void
+on_recording_ended(void *arg, const struct recording *recording)
+{
+	events_capture_stopped(arg, recording);
+}
+
+static void
 second_cb(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -368,6 +374,7 @@ serve(struct daemon *d, const struct plan *plan, struct err *err)
 	int rc;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write() */
 	if (sockpath_clear(d->options.control, err) < 0)
 		return -1;
 	rc = start_datapath(d, plan, err);
@@ -377,20 +384,28 @@ serve(struct daemon *d, const struct plan *plan, struct err *err)
 	rc = d->base ? 0 : err_set(err, ENOMEM, "no-memory", "no memory for the event loop");
 	if (rc < 0)
 		goto stop_datapath;
+	d->model.library = d->options.library;
 	d->model.reconnect = reconnect_create(d->base, err);
 	rc = d->model.reconnect ? 0 : -1;
 	if (rc < 0)
 		goto stop_datapath;
+	rc = recorder_init(&d->recorder, d->base, on_recording_ended, d);
+	if (rc < 0) {
+		err_set(err, ENOMEM, "no-memory", "no memory for the event loop");
+		goto stop_reconnect;
+	}
 	rc = model_open(&d->model, err);
 	if (rc < 0)
-		goto stop_reconnect;
+		goto stop_recorder;
 	rc = start_control(d, plan, descriptors, err);
 	if (rc < 0)
-		goto stop_reconnect;
+		goto stop_recorder;
 
 	rc = run(d, err);
 
 	rpc_stop(d->rpc);
+stop_recorder:
+	recorder_clear(&d->recorder);
 stop_reconnect:
 	reconnect_destroy(d->model.reconnect);
 stop_datapath:

@@ -31,6 +31,25 @@ tenths(double value)
 	return (long long)(value * 10 + 0.5) / 10.0;
 }
 
+/* The shares are of the last second; the counters, for who wants another time, count from the start. */
+static json_t *
+lcore_json(const struct daemon *d, unsigned int i)
+{
+	const struct load_lcore *load = &d->load.lcore[i];
+	struct dp_lcore_stats now = {0};
+	double cycles = load->cycles_per_packet;
+
+	dp_lcore_stats(i + 1, &now);
+	return json_pack("{s:i, s:i, s:i, s:o, s:f, s:o, s:s, s:I, s:I, s:I}", "lcore", (int)i + 1,
+			 "cpu", (int)d->model.lcore[i].cpu, "node", d->model.lcore[i].node,
+			 "queues", queues_of_lcore(&d->model, i + 1), "busy_percent",
+			 tenths(load->busy_percent), "cycles_per_packet",
+			 cycles > 0 ? json_real(tenths(cycles)) : json_null(), "idle",
+			 d->options.idle_sleep ? "sleep" : "poll", "busy_cycles",
+			 (json_int_t)now.busy_cycles, "total_cycles", (json_int_t)now.total_cycles,
+			 "packets", (json_int_t)now.packets);
+}
+
 METHOD(method_lcore_list)
 {
 	json_t *list = json_array();
@@ -38,20 +57,8 @@ METHOD(method_lcore_list)
 	(void)connection;
 	(void)params;
 	(void)err;
-	for (unsigned int i = 0; i < d->model.n_lcores; i++) {
-		const struct load_lcore *load = &d->load.lcore[i];
-
-		json_array_append_new(list,
-				      json_pack("{s:i, s:i, s:i, s:o, s:f, s:o, s:s}", "lcore",
-						(int)i + 1, "cpu", (int)d->model.lcore[i].cpu,
-						"node", d->model.lcore[i].node, "queues",
-						queues_of_lcore(&d->model, i + 1), "busy_percent",
-						tenths(load->busy_percent), "cycles_per_packet",
-						load->cycles_per_packet > 0 ?
-							json_real(tenths(load->cycles_per_packet)) :
-							json_null(),
-						"idle", d->options.idle_sleep ? "sleep" : "poll"));
-	}
+	for (unsigned int i = 0; i < d->model.n_lcores; i++)
+		json_array_append_new(list, lcore_json(d, i));
 	return list;
 }
 

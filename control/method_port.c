@@ -67,6 +67,7 @@ METHOD(method_port_detach)
 	if (!port)
 		return NULL;
 	id = port->id;
+	recorder_port_goes(&d->recorder, id);
 	if (model_port_del(&d->model, port, err) < 0)
 		return NULL;
 	events_pump_removed(d, id, name);
@@ -105,7 +106,8 @@ METHOD(method_port_set)
 		return NULL;
 	if (json_object_size(params) < 2) {
 		err_set(err, EINVAL, "bad-parameter",
-			"name at least one setting: mac, vlan, trunks, mtu, learn or switching");
+			"name at least one setting, such as mac, vlan, trunks, mtu or rate_mbps; see"
+			" `sluicectl port set --help`");
 		return NULL;
 	}
 	rules = port->set.rules;

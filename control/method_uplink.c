@@ -33,6 +33,7 @@ METHOD(method_uplink_del)
 		return NULL;
 	}
 	id = port->id;
+	recorder_port_goes(&d->recorder, id);
 	if (model_port_del(&d->model, port, err) < 0)
 		return NULL;
 	events_pump_removed(d, id, name);

@@ -29,6 +29,9 @@ static const struct {
 	{"lcore.list", method_lcore_list},
 	{"numa.show", method_numa_show},
 	{"host.capabilities", method_host_capabilities},
+	{"capture.start", method_capture_start},
+	{"capture.stop", method_capture_stop},
+	{"capture.list", method_capture_list},
 	{"events.subscribe", method_events_subscribe},
 };
 #define N_HANDLERS (sizeof(handlers) / sizeof(handlers[0]))
@@ -36,7 +39,7 @@ static const struct {
 static int
 check_access(const struct method *method, enum peer_access access, struct err *err)
 {
-	if (access == PEER_ALL || (access == PEER_READ && !method->changes))
+	if (access >= PEER_ALL || (access == PEER_READ && !method->changes))
 		return 0;
 	return err_set(err, EPERM, "not-permitted",
 		       access == PEER_READ ?

@@ -34,6 +34,9 @@ METHOD(method_port_stats);
 METHOD(method_lcore_list);
 METHOD(method_numa_show);
 METHOD(method_host_capabilities);
+METHOD(method_capture_start);
+METHOD(method_capture_stop);
+METHOD(method_capture_list);
 METHOD(method_events_subscribe);
 
 /* struct rpc_config's `call`: looks the method up, checks who asks and what, carries it out.

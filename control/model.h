@@ -51,6 +51,7 @@ struct model {
 	const char *state_dir; /* NULL: no state is kept */
 	unsigned int n_lcores;
 	struct placement_lcore lcore[DP_LCORES_MAX];
+	bool library; /* datapath of ports that say nothing else */
 	struct reconnect *reconnect;
 
 	struct model_bridges bridges;

@@ -57,6 +57,12 @@ check_path_free(const struct model *m, const struct model_port *port, struct err
 	return 0;
 }
 
+static bool
+uses_library(const struct model *m, const struct port_settings *set)
+{
+	return set->datapath == DATAPATH_STANDARD ? m->library : set->datapath == DATAPATH_LIBRARY;
+}
+
 static int
 open_guest_port(struct model *m, struct model_port *port, struct err *err)
 {
@@ -65,6 +71,7 @@ open_guest_port(struct model *m, struct model_port *port, struct err *err)
 		.rules = port->set.rules,
 		.queues = port->set.queues,
 		.client = port->set.client,
+		.library = uses_library(m, &port->set),
 		.features = port->features,
 	};
 	char path[DP_PATH_SIZE];

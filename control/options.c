@@ -161,16 +161,7 @@ set_group_access(struct options *o, const char *value, struct err *err)
 static int
 set_datapath(struct options *o, const char *value, struct err *err)
 {
-	bool library = false;
-
-	if (set_either("datapath", value, "direct", "library", &library, err) < 0)
-		return -EINVAL;
-	if (!library)
-		return REFUSE("datapath", err,
-			      "the datapath \"direct\" is not in this version; use \"library\" or"
-			      " leave it out");
-	(void)o;
-	return 0;
+	return set_either("datapath", value, "direct", "library", &o->library, err);
 }
 
 static int
@@ -274,7 +265,8 @@ static const struct key keys[] = {
 	{"group", "NAME", "group that may use the control socket [" OPTIONS_GROUP "]", set_group,
 	 NULL},
 	{"group-access", "all|read", "what that group may do [all]", set_group_access, NULL},
-	{"datapath", "library", "how guests' rings are handled [library]", set_datapath, NULL},
+	{"datapath", "direct|library",
+	 "who handles guests' rings: sluice, or DPDK's library [direct]", set_datapath, NULL},
 	{"idle", "poll|sleep", "what a CPU without work does [poll]", set_idle, NULL},
 	{"ovsdb", "TARGET", "not in this version", set_ovsdb, NULL},
 	{"eal", "\"ARGS\"", "more arguments for DPDK's EAL", set_eal, NULL},

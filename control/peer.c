@@ -8,7 +8,7 @@ enum peer_access
 peer_judge(const struct peer_policy *policy, uid_t uid, const gid_t *groups, unsigned int n_groups)
 {
 	if (uid == 0 || uid == policy->uid)
-		return PEER_ALL;
+		return PEER_OWNER;
 	for (unsigned int i = 0; i < n_groups; i++)
 		if (policy->group != (gid_t)-1 && groups[i] == policy->group)
 			return policy->group_reads_only ? PEER_READ : PEER_ALL;

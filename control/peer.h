@@ -10,7 +10,8 @@
 enum peer_access {
 	PEER_NOTHING,
 	PEER_READ,
-	PEER_ALL
+	PEER_ALL,
+	PEER_OWNER /* all, and what only root and the daemon's own user may do */
 };
 
 struct peer_policy {
@@ -23,8 +24,8 @@ struct peer_policy {
 enum peer_access peer_judge(const struct peer_policy *policy, uid_t uid, const gid_t *groups,
 			    unsigned int n_groups);
 
-/* Asks the kernel who connected `fd`: root and the daemon's own user may do everything, members of
- * the group what the policy says. PEER_NOTHING if the kernel does not tell. Thread: control. */
+/* Asks the kernel who connected `fd`: root and the daemon's own user own the daemon, members of the
+ * group may do what the policy says. PEER_NOTHING if the kernel does not tell. Thread: control. */
 enum peer_access peer_access(const struct peer_policy *policy, int fd);
 
 #endif

@@ -161,6 +161,14 @@ node_of_lcore(unsigned int lcore)
 	return dp_lcore_stats(lcore, &stats) == 0 ? stats.node : -1;
 }
 
+/* A ring that its guest broke; nobody looks at it until the guest sets it up again. */
+static void
+set_stopped(json_t *queue, const char *name, const char *reason)
+{
+	if (reason)
+		json_object_set_new(queue, name, json_string(reason));
+}
+
 static json_t *
 queues_json(const struct dp_port_info *info)
 {
@@ -168,13 +176,14 @@ queues_json(const struct dp_port_info *info)
 
 	for (unsigned int i = 0; i < info->n_queues; i++) {
 		const struct dp_queue_info *q = &info->queue[i];
+		json_t *queue = json_pack("{s:i, s:i, s:i, s:b}", "queue", (int)i, "lcore",
+					  (int)q->lcore, "node", node_of_lcore(q->lcore), "enabled",
+					  info->is_uplink ||
+						  (q->enabled_to_guest && q->enabled_from_guest));
 
-		json_array_append_new(queues,
-				      json_pack("{s:i, s:i, s:i, s:b}", "queue", (int)i, "lcore",
-						(int)q->lcore, "node", node_of_lcore(q->lcore),
-						"enabled",
-						info->is_uplink || (q->enabled_to_guest &&
-								    q->enabled_from_guest)));
+		set_stopped(queue, "stopped_to_guest", q->stopped_to_guest);
+		set_stopped(queue, "stopped_from_guest", q->stopped_from_guest);
+		json_array_append_new(queues, queue);
 	}
 	return queues;
 }
@@ -209,6 +218,7 @@ report_port(const struct model_port *port)
 
 	read_info(port, &info);
 	add_common(o, port, &info);
+	json_object_set_new(o, "datapath", json_string(info.library ? "library" : "direct"));
 	if (info.connected)
 		peer = json_pack("{s:i, s:I}", "pid", (int)info.peer_pid, "uid",
 				 (json_int_t)info.peer_uid);
@@ -220,6 +230,21 @@ report_port(const struct model_port *port)
 	json_object_set_new(o, "features", report_features(info.negotiated));
 	json_object_set_new(o, "features_offered", json_sprintf("0x%" PRIx64, port->features));
 	json_object_set_new(o, "owner", json_string("rpc"));
+	return o;
+}
+
+json_t *
+report_recording(const struct recording *rec)
+{
+	bool runs = rec->out.fd >= 0;
+	json_t *o = json_pack("{s:s, s:s, s:b, s:I, s:I}", "port", rec->name, "file", rec->file,
+			      "running", runs, "packets", (json_int_t)rec->packets, "bytes",
+			      (json_int_t)rec->out.bytes);
+
+	if (!runs)
+		json_object_set_new(o, "lost", json_integer(rec->lost));
+	if (rec->why[0])
+		json_object_set_new(o, "reason", json_string(rec->why));
 	return o;
 }
 

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "control/model.h"
+#include "control/recorder.h"
 
 /* Ports, uplinks and their counters as the control channel shows them: what was asked for, and
  * what is. Each returns a new reference. Thread: control. */
@@ -14,6 +15,9 @@ json_t *report_uplink(const struct model_port *port);
 
 /* Counters of a port or an uplink with its name and queues. */
 json_t *report_stats(const struct model_port *port);
+
+/* A capture: its file, what is in there, and why it ended if it did so by itself. */
+json_t *report_recording(const struct recording *rec);
 
 /* Names of virtio feature bits; a bit without a name becomes "bit_N". */
 json_t *report_features(uint64_t features);

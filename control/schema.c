@@ -7,203 +7,9 @@
 #include <string.h>
 #include <strings.h>
 
-/* Bounds of datapath/dp.h, which sluicectl does not know. Paths that no socket can have are for
- * control/settings.c and sockpath.c to refuse, with a code of their own. */
+/* Bounds of datapath/dp.h, which sluicectl does not know. */
 #define NAME_LEN_MAX 63
-#define PATH_LEN_MAX 4095
 #define SOCKET_LEN_MAX 107
-#define MACS_MAX 32
-#define USERS_MAX 16
-#define VLAN_ID_MAX 4094
-
-#define NAME_OF(what, text)                                                                    \
-	{                                                                                      \
-		.name = "name", .type = PARAM_NAME, .required = true, .of = what, .help = text \
-	}
-#define BRIDGE                                                                           \
-	{                                                                                \
-		.name = "bridge", .type = PARAM_NAME, .required = true, .of = OF_BRIDGE, \
-		.help = "bridge that it belongs to"                                      \
-	}
-#define VLAN                                                                            \
-	{                                                                               \
-		.name = "vlan", .type = PARAM_INT, .min = 1, .max = VLAN_ID_MAX,        \
-		.help = "access VLAN: untagged on the port, in this VLAN on the bridge" \
-	}
-#define TRUNKS                                                                             \
-	{                                                                                  \
-		.name = "trunks", .type = PARAM_VLANS, .max = VLAN_ID_MAX,                 \
-		.help = "VLANs carried with their tags, 0 for untagged frames; empty: all" \
-	}
-#define MTU(standard)                                                                       \
-	{                                                                                   \
-		.name = "mtu", .type = PARAM_INT, .min = 68, .max = 9702, .dflt = standard, \
-		.help = "longest payload of a frame, in bytes"                              \
-	}
-#define MAC                                                                               \
-	{                                                                                 \
-		.name = "mac", .type = PARAM_MACS, .max = MACS_MAX,                       \
-		.help = "the guest's MAC address or addresses; it may send from no other" \
-	}
-#define LEARN(standard)                                                                           \
-	{                                                                                         \
-		.name = "learn", .type = PARAM_BOOL, .dflt = standard,                            \
-		.help = "learn addresses from what the guest sends, and flood unknown ones to it" \
-	}
-#define SWITCHING(standard)                                                                     \
-	{                                                                                       \
-		.name = "switching", .type = PARAM_ENUM, .words = "veb vepa", .dflt = standard, \
-		.help = "veb: switch here; vepa: everything goes to the uplink"                 \
-	}
-#define END                  \
-	{                    \
-		.name = NULL \
-	}
-
-static const struct param none[] = {END};
-
-static const struct param bridge_add[] = {
-	NAME_OF(OF_NOTHING, "name of the new bridge"),
-	{.name = "mac_age_s",
-	 .type = PARAM_INT,
-	 .min = 1,
-	 .max = 1000000,
-	 .dflt = "300",
-	 .help = "seconds after which a learned address that is silent is forgotten"},
-	{.name = "mac_limit",
-	 .type = PARAM_INT,
-	 .min = 0,
-	 .max = 65536,
-	 .dflt = "65536",
-	 .help = "most learned addresses"},
-	END,
-};
-
-static const struct param bridge_name[] = {NAME_OF(OF_BRIDGE, "name of the bridge"), END};
-
-static const struct param uplink_add[] = {
-	NAME_OF(OF_NOTHING, "name of the new uplink"),
-	BRIDGE,
-	{.name = "devargs",
-	 .type = PARAM_STRING,
-	 .required = true,
-	 .max = 255,
-	 .help = "PCI address or DPDK device: 0000:3b:00.0, net_af_packet0,iface=up0"},
-	VLAN,
-	TRUNKS,
-	MTU("1500"),
-	END,
-};
-
-static const struct param uplink_name[] = {NAME_OF(OF_UPLINK, "name of the uplink"), END};
-
-static const struct param port_attach[] = {
-	NAME_OF(OF_NOTHING, "name of the new port"),
-	BRIDGE,
-	{.name = "mode",
-	 .type = PARAM_ENUM,
-	 .words = "server client",
-	 .dflt = "server",
-	 .help = "server: sluice listens; client: QEMU does (server=on)"},
-	{.name = "socket",
-	 .type = PARAM_STRING,
-	 .max = PATH_LEN_MAX,
-	 .of = OF_FILE,
-	 .help = "path of the vhost-user socket [the port's name in the first socket-dir]"},
-	MAC,
-	VLAN,
-	TRUNKS,
-	{.name = "queues",
-	 .type = PARAM_INT,
-	 .min = 1,
-	 .max = 16,
-	 .dflt = "1",
-	 .help = "queue pairs"},
-	MTU("1500"),
-	{.name = "node",
-	 .type = PARAM_NODE,
-	 .max = 7,
-	 .dflt = "auto",
-	 .help = "memory node of the guest"},
-	LEARN("true, or false where mac is given"),
-	SWITCHING("veb"),
-	{.name = "socket_owner",
-	 .type = PARAM_STRING,
-	 .max = 63,
-	 .help = "user who shall own a server socket, by name or number"},
-	{.name = "socket_group",
-	 .type = PARAM_STRING,
-	 .max = 63,
-	 .help = "group of a server socket, by name or number [configuration's]"},
-	{.name = "socket_mode",
-	 .type = PARAM_STRING,
-	 .max = 4,
-	 .help = "permissions of a server socket in octal [configuration's, 0660]"},
-	{.name = "peer_users",
-	 .type = PARAM_WORDS,
-	 .max = USERS_MAX,
-	 .help = "users who may be at the other end, by name or number [configuration's]"},
-	END,
-};
-
-static const struct param port_detach[] = {
-	NAME_OF(OF_PORT, "name of the port"),
-	{.name = "force",
-	 .type = PARAM_BOOL,
-	 .dflt = "false",
-	 .help = "even in the middle of a migration, of which this version has none: no effect"},
-	END,
-};
-
-static const struct param port_name[] = {NAME_OF(OF_PORT, "name of the port"), END};
-
-static const struct param port_set[] = {
-	NAME_OF(OF_PORT, "name of the port"),
-	MAC,
-	VLAN,
-	TRUNKS,
-	MTU(NULL),
-	LEARN(NULL),
-	SWITCHING(NULL),
-	END,
-};
-
-static const struct param port_stats[] = {
-	{.name = "name", .type = PARAM_NAME, .of = OF_PORT, .help = "name of the port [all]"},
-	END,
-};
-
-static const struct param events_subscribe[] = {
-	{.name = "types",
-	 .type = PARAM_WORDS,
-	 .max = 16,
-	 .words = SCHEMA_EVENT_TYPES,
-	 .help = "kinds of events to be told of [all]"},
-	END,
-};
-
-const struct method schema_methods[] = {
-	{"daemon.version", false, none, "what runs: version, DPDK, process id, uptime"},
-	{"daemon.stop", true, none, "stop sluiced in order; the state is kept"},
-	{"bridge.add", true, bridge_add, "make a bridge"},
-	{"bridge.del", true, bridge_name, "remove a bridge that has no ports"},
-	{"bridge.list", false, none, "all bridges"},
-	{"bridge.macs", false, bridge_name, "the addresses that a bridge knows"},
-	{"uplink.add", true, uplink_add, "give a bridge a way out: a NIC or a DPDK device"},
-	{"uplink.del", true, uplink_name, "remove an uplink"},
-	{"uplink.list", false, none, "all uplinks"},
-	{"port.attach", true, port_attach, "make a vhost-user port for a guest"},
-	{"port.detach", true, port_detach, "remove a port and its socket"},
-	{"port.list", false, none, "all ports"},
-	{"port.get", false, port_name, "one port"},
-	{"port.set", true, port_set, "change a port while it is up"},
-	{"port.stats", false, port_stats, "counters per port and queue"},
-	{"lcore.list", false, none, "the forwarding CPUs and how busy they are"},
-	{"numa.show", false, none, "memory nodes: CPUs, hugepages, pools, ports"},
-	{"host.capabilities", false, none, "what this host can do, for an orchestrator"},
-	{"events.subscribe", false, events_subscribe, "be told when something happens"},
-	{NULL, false, NULL, NULL},
-};
 
 const struct method *
 schema_find(const char *name)
@@ -302,7 +108,7 @@ check_string(const struct param *p, const json_t *value, struct err *err)
 		return REFUSE(p, err, "%s must be text", p->name);
 	if (json_string_length(value) < 1 || json_string_length(value) > (size_t)p->max)
 		return REFUSE(p, err, "%s must have 1 to %lld bytes, it has %zu", p->name,
-			      p->of == OF_FILE ? SOCKET_LEN_MAX : (long long)p->max,
+			      p->of == OF_SOCKET ? SOCKET_LEN_MAX : (long long)p->max,
 			      json_string_length(value));
 	if (has_control_character(json_string_value(value)))
 		return REFUSE(p, err, "%s must not contain control characters", p->name);
@@ -392,7 +198,7 @@ check_list(const struct param *p, const json_t *value, size_t max,
 static int
 check_vlans(const struct param *p, const json_t *value, struct err *err)
 {
-	bool seen[VLAN_ID_MAX + 1] = {false};
+	bool seen[SCHEMA_VLAN_ID_MAX + 1] = {false};
 	size_t i;
 	json_t *element;
 

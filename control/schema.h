@@ -32,6 +32,7 @@ enum param_of {
 	OF_PORT,
 	OF_BRIDGE,
 	OF_UPLINK,
+	OF_SOCKET, /* a file, too */
 	OF_FILE
 };
 
@@ -53,12 +54,14 @@ struct method {
 	const char *help; /* one line */
 };
 
+#define SCHEMA_VLAN_ID_MAX 4094
+
 /* What events.subscribe can be asked for: every event that this version sends. */
 #define SCHEMA_EVENT_TYPES                                                                   \
 	"port.up port.down port.reconnected uplink.up uplink.down mac.limit lcore.overload " \
-	"peer.refused peer.bad_message"
+	"peer.refused peer.bad_message port.ring_stopped port.memory_gone capture.stopped"
 
-extern const struct method schema_methods[]; /* up to one with a NULL name */
+extern const struct method schema_methods[]; /* up to one with a NULL name; schema_methods.c */
 
 const struct method *schema_find(const char *name);
 

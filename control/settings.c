@@ -54,6 +54,48 @@ macs_of(const json_t *value, struct dp_rules *rules)
 		schema_mac_parse(json_string_value(json_array_get(value, i)), rules->mac[i].byte);
 }
 
+#define BIT_PER_S_OF_MBPS 1000000
+#define BITS_OF_KB 1000
+
+static const char *const storm_names[DP_STORMS] = {
+	[DP_STORM_BROADCAST] = "storm_broadcast_pps",
+	[DP_STORM_MULTICAST] = "storm_multicast_pps",
+	[DP_STORM_UNKNOWN] = "storm_unknown_pps",
+};
+
+/* 10 ms of the rate are enough for what a guest sends between two looks at its ring, and little
+ * enough not to be seen in a rate measured over some seconds; 64 kB are one large TCP frame. */
+static uint64_t
+standard_burst_bits(uint64_t rate_bps)
+{
+	const uint64_t least = 512 * BITS_OF_KB;
+
+	return rate_bps / 100 > least ? rate_bps / 100 : least;
+}
+
+static int
+change_limits(const json_t *params, struct dp_limits *limits, struct err *err)
+{
+	long long burst_kb = number(params, "burst_kb", -1);
+	bool burst_is_standard =
+		!limits->rate_bps || limits->burst_bits == standard_burst_bits(limits->rate_bps);
+
+	limits->rate_bps = BIT_PER_S_OF_MBPS *
+			   number(params, "rate_mbps", limits->rate_bps / BIT_PER_S_OF_MBPS);
+	if (burst_kb > 0 && !limits->rate_bps)
+		return REFUSE("burst_kb", err,
+			      "burst_kb is a part of rate_mbps; give rate_mbps as well");
+	if (!limits->rate_bps)
+		limits->burst_bits = 0;
+	else if (burst_kb > 0)
+		limits->burst_bits = BITS_OF_KB * burst_kb;
+	else if (burst_kb == 0 || burst_is_standard)
+		limits->burst_bits = standard_burst_bits(limits->rate_bps);
+	for (unsigned int s = 0; s < DP_STORMS; s++)
+		limits->storm_pps[s] = number(params, storm_names[s], limits->storm_pps[s]);
+	return 0;
+}
+
 int
 settings_change(const json_t *params, struct dp_rules *rules, struct err *err)
 {
@@ -79,7 +121,8 @@ settings_change(const json_t *params, struct dp_rules *rules, struct err *err)
 	if (switching)
 		rules->vepa = !strcmp(switching, "vepa");
 	rules->mtu = number(params, "mtu", rules->mtu);
-	return 0;
+	rules->tx_retries = number(params, "tx_retries", rules->tx_retries);
+	return change_limits(params, &rules->limits, err);
 }
 
 void
@@ -107,6 +150,16 @@ check_no_server_socket(const json_t *params, struct err *err)
 	return 0;
 }
 
+static enum settings_datapath
+datapath_of(const json_t *params)
+{
+	const char *word = json_string_value(json_object_get(params, "datapath"));
+
+	if (!word)
+		return DATAPATH_STANDARD;
+	return !strcmp(word, "library") ? DATAPATH_LIBRARY : DATAPATH_DIRECT;
+}
+
 int
 settings_of_port(const json_t *params, struct port_settings *set, struct err *err)
 {
@@ -120,6 +173,7 @@ settings_of_port(const json_t *params, struct port_settings *set, struct err *er
 	*set = (struct port_settings){
 		.rules = {.vlans.all = true, .mtu = 1500, .learn = true},
 		.client = mode && !strcmp(mode, "client"),
+		.datapath = datapath_of(params),
 		.queues = number(params, "queues", 1),
 		.node = json_is_integer(node) ? (int)json_integer_value(node) : -1,
 	};
@@ -174,10 +228,18 @@ trunks_json(const struct dp_vlans *vlans)
 	return list;
 }
 
+static void
+set_number(json_t *o, const char *name, uint64_t value)
+{
+	if (value)
+		json_object_set_new(o, name, json_integer(value));
+}
+
 /* What ports and uplinks have in common. */
 static json_t *
 common_json(const struct port_settings *set)
 {
+	const struct dp_limits *limits = &set->rules.limits;
 	json_t *o = json_pack("{s:s, s:s, s:i}", "name", set->name, "bridge", set->bridge, "mtu",
 			      (int)set->rules.mtu);
 
@@ -185,6 +247,10 @@ common_json(const struct port_settings *set)
 		json_object_set_new(o, "vlan", json_integer(set->rules.vlans.access));
 	else if (!set->rules.vlans.all)
 		json_object_set_new(o, "trunks", trunks_json(&set->rules.vlans));
+	set_number(o, "rate_mbps", limits->rate_bps / BIT_PER_S_OF_MBPS);
+	set_number(o, "burst_kb", limits->burst_bits / BITS_OF_KB);
+	for (unsigned int s = 0; s < DP_STORMS; s++)
+		set_number(o, storm_names[s], limits->storm_pps[s]);
 	return o;
 }
 
@@ -211,6 +277,11 @@ settings_port_json(const struct port_settings *set)
 			    set->node < 0 ? json_string("auto") : json_integer(set->node));
 	json_object_set_new(o, "learn", json_boolean(set->rules.learn));
 	json_object_set_new(o, "switching", json_string(set->rules.vepa ? "vepa" : "veb"));
+	set_number(o, "tx_retries", set->rules.tx_retries);
+	if (set->datapath != DATAPATH_STANDARD)
+		json_object_set_new(o, "datapath",
+				    json_string(set->datapath == DATAPATH_LIBRARY ? "library" :
+										    "direct"));
 	set_text(o, "socket_owner", set->socket_owner);
 	set_text(o, "socket_group", set->socket_group);
 	set_text(o, "socket_mode", set->socket_mode);

@@ -22,6 +22,12 @@ struct bridge_settings {
 	unsigned int mac_limit;
 };
 
+enum settings_datapath {
+	DATAPATH_STANDARD, /* the daemon's */
+	DATAPATH_DIRECT,
+	DATAPATH_LIBRARY,
+};
+
 struct port_settings {
 	char name[DP_NAME_SIZE];
 	char bridge[DP_NAME_SIZE];
@@ -32,6 +38,7 @@ struct port_settings {
 
 	/* a guest's port only */
 	bool client;
+	enum settings_datapath datapath;
 	char socket[DP_PATH_SIZE]; /* "": the default; canonical once the port is there */
 	unsigned int queues;
 	int node; /* -1: auto */
@@ -44,8 +51,8 @@ struct port_settings {
 
 /*
  * From parameters that schema_check() has passed. What is absent gets its default; `rules` of
- * settings_change() keep theirs, but for `learn`: it follows `mac` as long as it has its default,
- * which is false where there are MACs. Errors: -EINVAL (code "bad-parameter", and the parameter).
+ * settings_change() keep theirs, but for two that follow another as long as they have their defaults:
+ * `learn`, false where there are MACs, and `burst_kb`, 10 ms of the rate and at least 512. Errors: -EINVAL (code "bad-parameter", and the parameter).
  */
 void settings_of_bridge(const json_t *params, struct bridge_settings *set);
 int settings_of_port(const json_t *params, struct port_settings *set, struct err *err);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "datapath/capture.h"
 #include "datapath/eal.h"
 #include "datapath/event.h"
 #include "datapath/inbox.h"
@@ -159,6 +160,7 @@ dp_add(struct port *p, int bridge, const struct dp_rules *rules, struct err *err
 	p->bridge_ctl = (uint16_t)bridge;
 	p->rules_ctl = *rules;
 	p->mtu = rules->mtu;
+	p->tx_retries = rules->tx_retries;
 	ret = table_add(p, err);
 	if (ret < 0) {
 		p->ops->close(p);
@@ -216,9 +218,11 @@ dp_port_del(int port)
 	struct port *p = table.port[port];
 	int ret = table_del(p);
 
-	if (ret == 0)
-		p->ops->close(p);
-	return ret;
+	if (ret < 0)
+		return ret;
+	capture_destroy(p->capture_ctl);
+	p->ops->close(p);
+	return 0;
 }
 
 int
@@ -387,4 +391,49 @@ dp_poll(struct dp_event *event)
 		}
 	}
 	return false;
+}
+
+/* ---- capture ----------------------------------------------------------------------------- */
+
+int
+dp_capture_start(int port, unsigned int snaplen, struct err *err)
+{
+	struct port *p = table.port[port];
+	struct dp_lcore_stats unused;
+	unsigned int n_lcores = 0;
+
+	if (p->capture_ctl != NULL)
+		return err_set(err, EBUSY, "capture-runs", "%s is being captured already", p->name);
+	while (worker_stats(n_lcores + 1, &unused) == 0)
+		n_lcores++;
+	p->capture_ctl = capture_create(snaplen, n_lcores);
+	if (p->capture_ctl != NULL && table_publish() == 0)
+		return 0;
+	capture_destroy(p->capture_ctl);
+	p->capture_ctl = NULL;
+	return err_set(err, ENOMEM, "no-memory", "no memory for a capture of %s", p->name);
+}
+
+bool
+dp_capture_read(int port, struct dp_captured *frame)
+{
+	if (!capture_read(table.port[port]->capture_ctl, frame))
+		return false;
+	frame->port = port;
+	return true;
+}
+
+uint64_t
+dp_capture_stop(int port)
+{
+	struct capture *c = table.port[port]->capture_ctl;
+	uint64_t lost;
+
+	table.port[port]->capture_ctl = NULL;
+	/* Without memory for a snapshot the lcores keep the one that they have, and so the capture. */
+	if (table_publish() < 0)
+		return capture_lost(c);
+	lost = capture_lost(c);
+	capture_destroy(c);
+	return lost;
 }

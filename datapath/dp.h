@@ -33,6 +33,7 @@
 #define DP_MTU_MIN 68
 #define DP_MTU_MAX 9702 /* 9720 bytes of frame with header and one tag */
 #define DP_VLAN_MAX 4094
+#define DP_TX_RETRIES_MAX 32
 
 /* ---- start and stop ---------------------------------------------------------------------- */
 
@@ -101,6 +102,21 @@ struct dp_vlans {
 	uint64_t trunks[64]; /* else one bit a VLAN id; bit 0: untagged frames */
 };
 
+/* Floods that storm control tells apart, by what the destination address is. */
+enum dp_storm {
+	DP_STORM_BROADCAST,
+	DP_STORM_MULTICAST,
+	DP_STORM_UNKNOWN, /* unicast that the bridge has not heard of */
+	DP_STORMS,
+};
+
+/* What a port may send at most, over all of its queues; 0: no limit. See limit.h. */
+struct dp_limits {
+	uint64_t rate_bps; /* bits of Ethernet frames, without frame check sequence, a second */
+	uint64_t burst_bits;
+	uint32_t storm_pps[DP_STORMS];
+};
+
 /* What forwarding must know of a port or an uplink; all of it may change while the port is up. */
 struct dp_rules {
 	struct dp_vlans vlans;
@@ -109,6 +125,8 @@ struct dp_rules {
 	bool learn; /* learn senders; unknown unicast is flooded to the port */
 	bool vepa; /* everything goes to the uplinks, nothing comes but from them */
 	uint16_t mtu; /* bytes behind the Ethernet header and tag; 4 more pass: burst_exceeds_mtu() */
+	struct dp_limits limits;
+	uint8_t tx_retries; /* more looks for room in the guest's full ring, 0..DP_TX_RETRIES_MAX */
 };
 
 /* Who may own and open a server socket, and who may be at its other end. */
@@ -128,6 +146,7 @@ struct dp_port_config {
 	uint8_t lcore[DP_QUEUES_MAX]; /* lcore of each queue pair */
 	int node; /* of the port's own memory; mbufs are its lcores' */
 	bool client; /* sluice connects to the guest's socket (QEMU "server=on") */
+	bool library; /* its rings are handled by librte_vhost's burst functions, not by our own */
 	char path[DP_PATH_SIZE]; /* canonical; checked by the caller */
 	uint64_t features; /* virtio features to offer; 0: dp_vhost_features() */
 	struct dp_socket_access access;
@@ -175,12 +194,15 @@ struct dp_queue_info {
 	unsigned int lcore;
 	bool enabled_to_guest; /* the guest takes frames from us on it */
 	bool enabled_from_guest; /* the guest gives frames to us on it */
+	const char *stopped_to_guest; /* why we stopped the ring, in a few words; NULL: we have not */
+	const char *stopped_from_guest;
 };
 
 struct dp_port_info {
 	bool is_uplink;
 	bool connected; /* vhost: a front-end is there; uplink: link up */
 	bool up; /* rings running; uplink: started */
+	bool library; /* rings by librte_vhost */
 	int node; /* of the guest's memory, -1 unknown */
 	uint64_t features; /* offered */
 	uint64_t negotiated; /* 0 while not up */
@@ -265,6 +287,30 @@ struct dp_pool_info {
 /* All pools of a node together. `index` counts from 0. Returns -ENOENT past the last. */
 int dp_pool_info(unsigned int index, struct dp_pool_info *info);
 
+/* ---- capture ----------------------------------------------------------------------------- */
+
+/* A captured frame on its way to a file; valid until the next call. */
+struct dp_captured {
+	int port;
+	bool to_guest; /* else from it (uplinks: from the outside) */
+	int64_t time_ns; /* CLOCK_REALTIME */
+	uint32_t frame_bytes; /* what the frame had on the port */
+	uint32_t bytes; /* of them here: at most the snaplen */
+	const uint8_t *data;
+};
+
+/* Copies the first `snaplen` bytes of what passes the port until dp_capture_stop(). One capture a
+ * port. Errors: -EBUSY (code "capture-runs"), -ENOMEM. May wait: one grace period. */
+int dp_capture_start(int port, unsigned int snaplen, struct err *err);
+
+/* Takes out one frame, in the order of their times; false: there is none. The port is captured, as
+ * for dp_capture_stop(). */
+bool dp_capture_read(int port, struct dp_captured *frame);
+
+/* Returns the frames that were lost since the start, as nobody had taken out those before them.
+ * What was not read is gone. May wait: one grace period. */
+uint64_t dp_capture_stop(int port);
+
 /* ---- upward ------------------------------------------------------------------------------ */
 
 enum dp_event_type {
@@ -274,6 +320,8 @@ enum dp_event_type {
 	DP_EVENT_PORT_DOWN, /* rings stopped */
 	DP_EVENT_PEER_REFUSED, /* value: the uid */
 	DP_EVENT_PEER_BAD_MESSAGE, /* its connection was cut; value: the vhost-user request */
+	DP_EVENT_RING_STOPPED, /* the guest broke it; value: the vring's number */
+	DP_EVENT_MEMORY_GONE, /* the guest's memory was taken from under us; its connection is cut */
 	DP_EVENT_MAC_LIMIT, /* port: the bridge's id; its table, or a port's share, is full */
 	DP_EVENT_UPLINK_UP,
 	DP_EVENT_UPLINK_DOWN,

@@ -37,8 +37,8 @@ fdb_create(unsigned int limit, unsigned int age_s)
 		return NULL;
 	fdb->limit_ctl = limit;
 	fdb->age_s_ctl = age_s;
-	/* Room for the static MACs of full ports beside the learned ones, half full at most. */
-	fdb->mask = rte_align64pow2(2 * ((uint64_t)limit + 1024) / FDB_SLOTS) - 1;
+	/* Room for the static MACs of full ports beside the learned ones, a quarter full at most. */
+	fdb->mask = rte_align64pow2(4 * ((uint64_t)limit + 1024) / FDB_SLOTS) - 1;
 	if (getrandom(fdb->seed, sizeof(fdb->seed), 0) != sizeof(fdb->seed))
 		goto err_free;
 	fdb->seed[1] |= 1;
@@ -74,37 +74,28 @@ fdb_key_in(uint64_t key, uint16_t vlan)
 	return (key & ~((uint64_t)0xfff << 48)) | (uint64_t)vlan << 48;
 }
 
-/* Puts a key that is not there into the emptier of its buckets. */
+/* Puts a key that is not there into the first free slot: where a look-up comes to it soonest, and which
+ * was fetched ahead. */
 static int
 fdb_insert(struct fdb *fdb, uint64_t key, uint16_t port, bool is_static)
 {
 	uint64_t hash = fdb_hash(fdb, key);
-	struct fdb_bucket *best = NULL;
-	unsigned int way, i, best_slot = 0, best_free = 0;
+	unsigned int way, i;
 
 	for (way = 0; way < 2; way++) {
 		struct fdb_bucket *b = fdb_bucket(fdb, hash, way);
-		unsigned int n_free = 0, slot = 0;
 
 		for (i = 0; i < FDB_SLOTS; i++) {
-			if (b->key[i] == 0) {
-				n_free++;
-				slot = i;
-			}
-		}
-		if (n_free > best_free) {
-			best = b;
-			best_free = n_free;
-			best_slot = slot;
+			if (b->slot[i].key != 0)
+				continue;
+			b->slot[i].value.port = port;
+			b->slot[i].value.is_static = is_static;
+			b->slot[i].value.seen_s = fdb_now_s;
+			atomic_store_explicit(&b->slot[i].key, key, memory_order_release);
+			return 0;
 		}
 	}
-	if (best == NULL)
-		return -ENOSPC;
-	best->value[best_slot].port = port;
-	best->value[best_slot].is_static = is_static;
-	best->value[best_slot].seen_s = fdb_now_s;
-	atomic_store_explicit(&best->key[best_slot], key, memory_order_release);
-	return 0;
+	return -ENOSPC;
 }
 
 static void
@@ -132,10 +123,11 @@ fdb_sweep(struct fdb *fdb, bool (*fn)(const struct fdb *, const struct fdb_value
 		struct fdb_bucket *b = &fdb->bucket[n];
 
 		for (i = 0; i < FDB_SLOTS; i++) {
-			if (b->key[i] == 0 || b->value[i].is_static || !fn(fdb, &b->value[i], arg))
+			if (b->slot[i].key == 0 || b->slot[i].value.is_static ||
+			    !fn(fdb, &b->slot[i].value, arg))
 				continue;
-			b->key[i] = 0;
-			fdb_count(fdb, b->value[i].port, -1);
+			b->slot[i].key = 0;
+			fdb_count(fdb, b->slot[i].value.port, -1);
 		}
 	}
 }
@@ -150,10 +142,10 @@ fdb_del(struct fdb *fdb, uint64_t key)
 		struct fdb_bucket *b = fdb_bucket(fdb, hash, way);
 
 		for (i = 0; i < FDB_SLOTS; i++) {
-			if (b->key[i] != key)
+			if (b->slot[i].key != key)
 				continue;
-			b->key[i] = 0;
-			if (!b->value[i].is_static) {
+			b->slot[i].key = 0;
+			if (!b->slot[i].value.is_static) {
 				fdb->n_learned_ctl--;
 				fdb->full = false;
 			} else if (fdb_key_vlan(key) == DP_VLAN_ANY) {
@@ -276,15 +268,15 @@ fdb_visit(const struct fdb *fdb, void (*visit)(const struct dp_mac_entry *, void
 		const struct fdb_bucket *b = &fdb->bucket[n];
 
 		for (i = 0; i < FDB_SLOTS; i++) {
-			uint64_t key = b->key[i];
+			uint64_t key = b->slot[i].key;
 
 			if (key == 0)
 				continue;
 			memcpy(e.mac.byte, &key, 6);
 			e.vlan = fdb_key_vlan(key);
-			e.port = b->value[i].port;
-			e.is_static = b->value[i].is_static;
-			e.age_s = e.is_static ? 0 : now_s - b->value[i].seen_s;
+			e.port = b->slot[i].value.port;
+			e.is_static = b->slot[i].value.is_static;
+			e.age_s = e.is_static ? 0 : now_s - b->slot[i].value.seen_s;
 			visit(&e, arg);
 		}
 	}

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "datapath/forward.h"
 
+#include <rte_cycles.h>
+
 #include "datapath/event.h"
 #include "datapath/inbox.h"
 #include "datapath/stats.h"
@@ -27,60 +29,140 @@ forward_owns_mac(const struct snap_port *sp, const struct rte_ether_addr *mac)
 
 /* Puts the frame into its VLAN. Returns false where the port does not carry it. */
 static bool
-forward_ingress_vlan(const struct snap_port *in, struct burst *b, uint16_t i)
+forward_ingress_vlan(const struct snap_port *in, struct frame *fr)
 {
-	uint16_t vlan = burst_tag_vlan(b, i);
+	uint16_t vlan = frame_tag_vlan(fr);
 
 	/* A tag for the priority alone is taken off on the way to an untagged output. Another tag
 	 * behind it would come to light there, and name a VLAN that was never checked. */
-	if (unlikely(vlan == 0 && b->tagged[i] && burst_is_tagged_twice(b, i)))
+	if (unlikely(vlan == 0 && fr->tagged && frame_is_tagged_twice(fr)))
 		return false;
 	if (in->access == 0) {
-		b->vlan[i] = vlan;
+		fr->vlan = vlan;
 		return vlan <= DP_VLAN_MAX && snap_port_has_vlan(in, vlan);
 	}
 	if (vlan != 0)
 		return false;
-	burst_set_vlan(b, i, in->access);
+	frame_set_vlan(fr, in->access);
 	return true;
+}
+
+/*
+ * Frames of a burst, one behind the other, with the same Ethernet header, tag and kind of request:
+ * guests send in such rows, and what follows from the header is found out once for each.
+ */
+struct forward_run {
+	uint16_t first, end; /* frames */
+	uint8_t drop; /* enum dp_in_drop of all of them; DP_IN_DROPS: none */
+	uint64_t src_key, dst_key, src_hash, dst_hash; /* in the fdb */
+};
+
+static inline bool
+forward_same_header(const struct frame *a, const struct frame *b)
+{
+	uint64_t x[2], y[2];
+	uint32_t tag[2];
+
+	/* A short one may be cut in the header. */
+	if (unlikely(RTE_MIN(a->bytes, b->bytes) < FRAME_TAGGED_BYTES))
+		return false;
+	memcpy(&x[0], a->head, 8);
+	memcpy(&x[1], a->head + 6, 8);
+	memcpy(&y[0], b->head, 8);
+	memcpy(&y[1], b->head + 6, 8);
+	if (((x[0] ^ y[0]) | (x[1] ^ y[1]) | (a->marks ^ b->marks)) != 0)
+		return false;
+	if (likely(!a->tagged))
+		return true;
+	memcpy(&tag[0], a->head + sizeof(struct rte_ether_hdr), 4);
+	memcpy(&tag[1], b->head + sizeof(struct rte_ether_hdr), 4);
+	return tag[0] == tag[1];
 }
 
 /* A request to segment is carried out for each output that does not do it itself. To all ports of a
  * bridge that is work without bounds, and TCP has no group addresses. */
 static bool
-forward_is_bad_request(const struct burst *b, uint16_t i)
+forward_is_bad_request(const struct frame *fr)
 {
-	return b->segmented[i] && rte_is_multicast_ether_addr(&b->eth[i]->dst_addr);
+	return fr->bad_request ||
+	       (fr->segmented && rte_is_multicast_ether_addr(&frame_eth(fr)->dst_addr));
 }
 
-/* The reasons that need the input alone. Returns DP_IN_DROPS for none. */
-static enum dp_in_drop
-forward_check(const struct snap_port *in, struct burst *b, uint16_t i)
+static inline bool
+forward_is_too_long(const struct snap_port *in, const struct frame *fr)
 {
-	if (unlikely(b->mbuf[i]->data_len < sizeof(struct rte_ether_hdr) ||
-		     burst_is_cut_in_tag(b->mbuf[i]) ||
-		     rte_is_multicast_ether_addr(&b->eth[i]->src_addr) ||
-		     forward_is_bad_request(b, i)))
+	return burst_exceeds_mtu(frame_l3_bytes(fr), in->mtu);
+}
+
+/* The reasons that need the input alone, but for the mtu, which each frame is held against. Returns
+ * DP_IN_DROPS for none. */
+static enum dp_in_drop
+forward_check(const struct snap_port *in, struct frame *fr)
+{
+	const struct rte_ether_hdr *eth = frame_eth(fr);
+
+	if (unlikely(fr->bytes < sizeof(*eth) || frame_is_cut_in_tag(fr) ||
+		     rte_is_multicast_ether_addr(&eth->src_addr) || forward_is_bad_request(fr)))
 		return DP_IN_BAD_FRAME;
-	if (unlikely(!forward_ingress_vlan(in, b, i)))
+	if (unlikely(!forward_ingress_vlan(in, fr)))
 		return DP_IN_VLAN;
-	if (unlikely(burst_exceeds_mtu(b->l3_bytes[i], in->mtu)))
-		return DP_IN_MTU;
-	if (in->n_macs != 0 && unlikely(!forward_owns_mac(in, &b->eth[i]->src_addr)))
+	if (in->n_macs != 0 && unlikely(!forward_owns_mac(in, &eth->src_addr)))
 		return DP_IN_SPOOF;
 	return DP_IN_DROPS;
 }
 
+static void
+forward_begin_run(struct forward_run *run, const struct snap_port *in, struct frame *fr, uint16_t i)
+{
+	const struct rte_ether_hdr *eth = frame_eth(fr);
+
+	run->first = i;
+	run->drop = (uint8_t)forward_check(in, fr);
+	run->dst_key = fdb_key(eth->dst_addr.addr_bytes, fr->vlan);
+	run->dst_hash = fdb_hash(in->fdb, run->dst_key);
+	fdb_prefetch(in->fdb, run->dst_hash);
+	if (!in->learn)
+		return;
+	run->src_key = fdb_key(eth->src_addr.addr_bytes, fr->vlan);
+	run->src_hash = fdb_hash(in->fdb, run->src_key);
+	fdb_prefetch(in->fdb, run->src_hash);
+}
+
+/* Divides the burst. Returns how many runs there are. */
+static uint16_t
+forward_divide(const struct snap_port *in, struct burst *b, struct forward_run *run)
+{
+	struct forward_run *last = run;
+	uint16_t i;
+
+	forward_begin_run(last, in, &b->frame[0], 0);
+	for (i = 1; i < b->n; i++) {
+		struct frame *fr = &b->frame[i];
+
+		/* With an access VLAN the head of a frame with a priority tag was changed. */
+		if (likely(forward_same_header(fr, &b->frame[i - 1]) &&
+			   (!fr->tagged || in->access == 0))) {
+			fr->vlan = fr[-1].vlan;
+			continue;
+		}
+		last->end = i;
+		forward_begin_run(++last, in, fr, i);
+	}
+	last->end = b->n;
+	return (uint16_t)(last - run + 1);
+}
+
 /* Where the fdb knows the MAC, in the VLAN or as a static one of a trunk; NULL: nowhere. */
-static const struct snap_port *
-forward_lookup(const struct snapshot *snap, const struct snap_port *in, const uint8_t *mac,
-	       uint16_t vlan, struct fdb_value **value)
+static inline const struct snap_port *
+forward_lookup(const struct snapshot *snap, const struct snap_port *in,
+	       const struct rte_ether_addr *mac, uint64_t key, uint64_t hash,
+	       struct fdb_value **value)
 {
 	uint16_t id;
 
-	*value = fdb_find(in->fdb, fdb_key(mac, vlan), &id);
+	*value = fdb_find_hashed(in->fdb, key, hash, &id);
 	if (*value == NULL && in->has_any_macs)
-		*value = fdb_find(in->fdb, fdb_key(mac, DP_VLAN_ANY), &id);
+		*value = fdb_find(in->fdb, fdb_key(mac->addr_bytes, DP_VLAN_ANY), &id);
 	return *value == NULL ? NULL : snap->port[id];
 }
 
@@ -88,15 +170,15 @@ forward_lookup(const struct snapshot *snap, const struct snap_port *in, const ui
  * Notes the sender. *from is the port that it is known at (the input itself, mostly), or NULL.
  * Returns false where a guest uses the address of another port.
  */
-static bool
-forward_learn(const struct snapshot *snap, const struct snap_port *in, const struct burst *b,
-	      uint16_t i, const struct snap_port **from)
+static inline bool
+forward_learn(const struct snapshot *snap, const struct snap_port *in, const struct frame *fr,
+	      const struct forward_run *run, const struct snap_port **from)
 {
-	const uint8_t *mac = b->eth[i]->src_addr.addr_bytes;
 	uint32_t now_s = atomic_load_explicit(&fdb_now_s, memory_order_relaxed);
 	struct fdb_value *value;
 
-	*from = forward_lookup(snap, in, mac, b->vlan[i], &value);
+	*from = forward_lookup(snap, in, &frame_eth(fr)->src_addr, run->src_key, run->src_hash,
+			       &value);
 	if (likely(*from == in)) {
 		/* A shared cache line: written once a second, not once a frame. */
 		if (atomic_load_explicit(&value->seen_s, memory_order_relaxed) != now_s)
@@ -109,98 +191,219 @@ forward_learn(const struct snapshot *snap, const struct snap_port *in, const str
 	if (*from != NULL && (*from)->vepa && in->is_uplink)
 		return true;
 	if (value != NULL || !atomic_load_explicit(&in->fdb->full, memory_order_relaxed))
-		event_post_mac(in->bridge, fdb_key(mac, b->vlan[i]), in->id);
+		event_post_mac(in->bridge, run->src_key, in->id);
 	return true;
 }
 
-static void
-forward_add(struct forward *f, const struct snap_port *out, struct burst *b, uint16_t i)
+static inline struct forward_out *
+forward_out(struct forward *f, const struct snap_port *sp)
 {
-	uint16_t slot = f->slot_of[out->id];
+	uint16_t slot = f->slot_of[sp->id];
 
-	if (slot >= f->n_outs || f->out[slot].sp != out) {
+	if (slot >= f->n_outs || f->out[slot].sp != sp) {
 		slot = (uint16_t)f->n_outs++;
-		f->slot_of[out->id] = slot;
-		f->out[slot].sp = out;
+		f->slot_of[sp->id] = slot;
+		f->out[slot].sp = sp;
 		f->out[slot].n = 0;
 	}
-	f->out[slot].frame[f->out[slot].n++] = (uint8_t)i;
-	b->uses[i]++;
+	return &f->out[slot];
 }
 
-/* `from`: the local port that the sender is known at, where the frame came from an uplink. */
-static void
-forward_flood(struct forward *f, const struct snap_port *in, const struct snap_port *from,
-	      const struct snap_port *const *list, uint16_t n, struct burst *b, uint16_t i)
+static inline void
+forward_add(struct forward_out *o, struct frame *fr)
 {
-	uint16_t k;
+	o->frame[o->n++] = fr;
+	fr->uses++;
+}
 
+/* `from`: the local port that the sender is known at, where the frame came from an uplink. Returns
+ * why there is no output, or DP_IN_DROPS. */
+static enum dp_in_drop
+forward_flood(struct forward *f, const struct snap_port *in, const struct snap_port *from,
+	      enum dp_storm kind, struct frame *fr)
+{
+	const struct snap_port *const *list =
+		kind == DP_STORM_UNKNOWN ? in->flood_unknown : in->flood_all;
+	uint16_t n = kind == DP_STORM_UNKNOWN ? in->n_flood_unknown : in->n_flood_all, k;
+
+	if (limit_is_set(&in->storm[kind]) &&
+	    !limit_take(&in->storm[kind], &in->port->storm[kind], rte_rdtsc(), 1))
+		return DP_IN_STORM;
 	for (k = 0; k < n; k++) {
 		const struct snap_port *out = list[k];
 
-		if (out == in || !snap_port_has_vlan(out, b->vlan[i]))
+		if (out == in || !snap_port_has_vlan(out, fr->vlan))
 			continue;
 		if ((in->vepa && !out->is_uplink) || (out->vepa && !in->is_uplink))
 			continue;
 		if (out->vepa && out == from)
 			continue;
-		forward_add(f, out, b, i);
+		forward_add(forward_out(f, out), fr);
 	}
+	f->n_copies += fr->uses;
+	return fr->uses != 0 ? DP_IN_DROPS : DP_IN_NO_OUTPUT;
 }
 
-/* Finds the outputs. Returns why there are none, or DP_IN_DROPS. */
-static enum dp_in_drop
-forward_frame(struct forward *f, const struct snapshot *snap, const struct snap_port *in,
-	      struct burst *b, uint16_t i)
+/* Where the frames of a run go: to `out`, or they are flooded as `flood` says, or dropped. */
+struct forward_way {
+	struct forward_out *out;
+	enum dp_storm flood; /* DP_STORMS: no */
+	const struct snap_port *from; /* see forward_flood() */
+	enum dp_in_drop drop;
+};
+
+static inline void
+forward_find_way(struct forward *f, const struct snapshot *snap, const struct snap_port *in,
+		 const struct frame *fr, const struct forward_run *run, struct forward_way *way)
 {
-	const struct rte_ether_addr *dst = &b->eth[i]->dst_addr;
-	const struct snap_port *from = NULL, *out;
+	const struct rte_ether_addr *to = &frame_eth(fr)->dst_addr;
+	const struct snap_port *out;
 	struct fdb_value *value;
 
-	b->uses[i] = 0;
-	if (in->learn && unlikely(!forward_learn(snap, in, b, i, &from)))
-		return DP_IN_SPOOF;
-	if (unlikely(rte_is_multicast_ether_addr(dst))) {
-		if (!forward_is_reserved(dst))
-			forward_flood(f, in, from, in->flood_all, in->n_flood_all, b, i);
-	} else {
-		out = in->vepa ? NULL :
-				 forward_lookup(snap, in, dst->addr_bytes, b->vlan[i], &value);
-		if (unlikely(out == NULL || (out->vepa && !in->is_uplink)))
-			forward_flood(f, in, from, in->flood_unknown, in->n_flood_unknown, b, i);
-		else if (likely(out != in && snap_port_has_vlan(out, b->vlan[i])))
-			forward_add(f, out, b, i);
+	*way = (struct forward_way){.flood = DP_STORMS, .drop = run->drop};
+	if (unlikely(run->drop != DP_IN_DROPS))
+		return;
+	if (in->learn && unlikely(!forward_learn(snap, in, fr, run, &way->from))) {
+		way->drop = DP_IN_SPOOF;
+		return;
 	}
-	return likely(b->uses[i] != 0) ? DP_IN_DROPS : DP_IN_NO_OUTPUT;
+	if (unlikely(rte_is_multicast_ether_addr(to))) {
+		if (forward_is_reserved(to))
+			way->drop = DP_IN_NO_OUTPUT;
+		else
+			way->flood = rte_is_broadcast_ether_addr(to) ? DP_STORM_BROADCAST :
+								       DP_STORM_MULTICAST;
+		return;
+	}
+	out = in->vepa ? NULL : forward_lookup(snap, in, to, run->dst_key, run->dst_hash, &value);
+	if (unlikely(out == NULL || (out->vepa && !in->is_uplink)))
+		way->flood = DP_STORM_UNKNOWN;
+	else if (unlikely(out == in || !snap_port_has_vlan(out, fr->vlan)))
+		way->drop = DP_IN_NO_OUTPUT;
+	else
+		way->out = forward_out(f, out);
 }
 
-/* Hands one output its frames: itself, or through the inbox of the lcore that owns its queue. */
-static void
-forward_deliver(struct forward *f, const struct forward_out *o, struct port_queue *in,
-		struct burst *b)
+/* What came in with a burst. */
+struct forward_count {
+	uint64_t packets, bytes;
+	uint64_t drops[DP_IN_DROPS];
+	uint64_t refused; /* frames above the port's rate, a bit each */
+	bool may_leave; /* the input can keep what is too much for a round */
+};
+
+/* The frames of a run that go to one output. */
+static inline void
+forward_to_one(const struct snap_port *in, struct burst *b, const struct forward_run *run,
+	       struct forward_out *out, struct forward_count *count)
 {
-	struct port *p = o->sp->port;
-	uint16_t pair = p->ops->tx_queue(p, in->index);
-	struct port_queue *q = &p->queue[pair];
-	bool is_mine = o->sp->owner[pair] == f->lcore;
-	bool keeps = !is_mine || p->ops->tx_own != NULL;
+	/* They have the same marks; of frames to be segmented each may be of another kind. */
+	uint32_t max =
+		(uint32_t)in->mtu + RTE_ETHER_CRC_LEN +
+		(b->frame[run->first].tagged ? FRAME_TAGGED_BYTES : sizeof(struct rte_ether_hdr));
+	uint16_t i, n = out->n;
+
+	for (i = run->first; i < run->end; i++) {
+		struct frame *fr = &b->frame[i];
+
+		fr->uses = 1;
+		if (unlikely(fr->bytes > max) && forward_is_too_long(in, fr)) {
+			count->drops[DP_IN_MTU]++;
+			continue;
+		}
+		if (unlikely(count->refused & RTE_BIT64(i))) {
+			count->drops[DP_IN_RATE]++;
+			continue;
+		}
+		out->frame[n++] = fr;
+		count->packets++;
+		count->bytes += fr->bytes;
+	}
+	out->n = n;
+}
+
+/* The frames of a run that are flooded, or dropped. Returns the first that is left alone, or run->end. */
+static uint16_t
+forward_to_many(struct forward *f, const struct snap_port *in, struct burst *b,
+		const struct forward_run *run, const struct forward_way *way,
+		struct forward_count *count)
+{
+	uint16_t i;
+
+	for (i = run->first; i < run->end; i++) {
+		struct frame *fr = &b->frame[i];
+		enum dp_in_drop drop = way->drop;
+
+		fr->uses = 0;
+		if (drop != DP_IN_BAD_FRAME && drop != DP_IN_VLAN && forward_is_too_long(in, fr))
+			drop = DP_IN_MTU;
+		else if (count->refused & RTE_BIT64(i))
+			drop = DP_IN_RATE;
+		if (drop == DP_IN_DROPS) {
+			if (f->n_copies >= FORWARD_COPIES_MAX && count->may_leave)
+				return i;
+			drop = forward_flood(f, in, way->from, way->flood, fr);
+		}
+		if (drop != DP_IN_DROPS) {
+			count->drops[drop]++;
+			continue;
+		}
+		count->packets++;
+		count->bytes += fr->bytes;
+	}
+	return i;
+}
+
+/* The queue pair of an output for what came in on pair `wanted`: always the same, so that a flow
+ * keeps its order; of those that take frames one of this lcore's own, if there is one. */
+static uint16_t
+forward_pair(const struct forward *f, const struct snap_port *sp, uint16_t wanted)
+{
+	const struct port *p = sp->port;
+	uint16_t pair, any, k;
+	bool found = false;
+
+	if (p->n_queues == 1)
+		return 0;
+	pair = any = wanted % p->n_queues;
+	for (k = 0; k < p->n_queues; k++) {
+		if (p->ops->tx_ready == NULL || p->ops->tx_ready(p, pair)) {
+			if (sp->owner[pair] == f->lcore)
+				return pair;
+			if (!found)
+				any = pair;
+			found = true;
+		}
+		pair = (uint16_t)(pair + 1 == p->n_queues ? 0 : pair + 1);
+	}
+	return any;
+}
+
+/* For outputs that want mbufs, or whose queue belongs to another lcore. */
+static void
+forward_deliver_mbufs(struct forward *f, struct forward_out *o, uint16_t pair, struct burst *b)
+{
+	struct port_queue *q = &o->sp->port->queue[pair];
+	const struct port_ops *ops = o->sp->port->ops;
+	bool is_mine = o->sp->owner[pair] == f->lcore, trunk = o->sp->access == 0;
+	bool keeps = !is_mine || ops->tx_own != NULL;
 	struct rte_mbuf *m[BURST_MAX];
 	uint16_t i, n = 0, put;
 
 	for (i = 0; i < o->n; i++) {
-		uint16_t k = o->frame[i];
-		bool tag = o->sp->access == 0 && b->vlan[k] != 0;
+		struct frame *fr = o->frame[i];
+		bool tag = trunk && fr->vlan != 0;
 
-		m[n] = keeps ? burst_take(b, k, tag) : burst_mbuf(b, k, tag);
+		m[n] = keeps ? burst_take(b, fr, tag) : burst_mbuf(b, fr, tag);
 		if (likely(m[n] != NULL))
 			n++;
 		else
 			stats_add(&f->undelivered[o->sp->id], 1);
 	}
 	if (is_mine && keeps) {
-		p->ops->tx_own(q, m, n);
+		ops->tx_own(q, m, n);
 	} else if (is_mine) {
-		p->ops->tx_copy(q, m, n);
+		ops->tx_copy(q, m, n);
 	} else {
 		put = inbox_put(o->sp->owner[pair], q, m, n);
 		stats_add(&f->undelivered[o->sp->id], n - put);
@@ -208,29 +411,87 @@ forward_deliver(struct forward *f, const struct forward_out *o, struct port_queu
 	}
 }
 
-void
+/* Hands one output its frames: itself, or through the inbox of the lcore that owns its queue. */
+static void
+forward_deliver(struct forward *f, struct forward_out *o, struct port_queue *in, struct burst *b)
+{
+	struct port *p = o->sp->port;
+	uint16_t pair = forward_pair(f, o->sp, in->index), i;
+	bool trunk = o->sp->access == 0;
+
+	if (unlikely(o->sp->capture != NULL)) {
+		for (i = 0; i < o->n; i++)
+			capture_frame(o->sp->capture, f->lcore, true, o->frame[i],
+				      trunk && o->frame[i]->vlan != 0);
+	}
+	if (likely(p->ops->tx_frames != NULL && o->sp->owner[pair] == f->lcore))
+		p->ops->tx_frames(&p->queue[pair], b, o->frame, o->n, trunk);
+	else
+		forward_deliver_mbufs(f, o, pair, b);
+}
+
+/* Which frames are above the port's rate, a bit each. What is dropped anyway costs nothing. */
+static uint64_t
+forward_police(const struct snap_port *in, const struct burst *b, const struct forward_run *run,
+	       uint16_t n_runs)
+{
+	uint64_t passed, refused = 0;
+	uint32_t bytes[BURST_MAX];
+	uint8_t of[BURST_MAX];
+	uint16_t i, k, n = 0;
+
+	for (k = 0; k < n_runs; k++) {
+		for (i = run[k].first; i < run[k].end && run[k].drop == DP_IN_DROPS; i++) {
+			if (forward_is_too_long(in, &b->frame[i]))
+				continue;
+			of[n] = (uint8_t)i;
+			bytes[n++] = b->frame[i].bytes;
+		}
+	}
+	if (n == 0)
+		return 0;
+	passed = limit_take_burst(&in->rate, &in->port->rate, rte_rdtsc(), bytes, n);
+	for (i = 0; i < n; i++) {
+		if (!(passed & RTE_BIT64(i)))
+			refused |= RTE_BIT64(of[i]);
+	}
+	return refused;
+}
+
+uint16_t
 forward_burst(struct forward *f, const struct snapshot *snap, const struct snap_port *in,
 	      struct port_queue *q, struct burst *b)
 {
-	uint64_t bytes = 0, packets = 0;
+	struct forward_run run[BURST_MAX];
+	struct forward_count count = {
+		/* What is captured or paid for must not come in twice. */
+		.may_leave = q->port->ops->rx_done != NULL && in->capture == NULL && !in->limited,
+	};
+	uint16_t taken = 0, n_runs, i;
 	unsigned int slot;
-	uint16_t i;
 
 	f->n_outs = 0;
-	for (i = 0; i < b->n; i++) {
-		enum dp_in_drop drop = forward_check(in, b, i);
+	f->n_copies = 0;
+	for (i = 0; i < b->n && unlikely(in->capture != NULL); i++)
+		capture_frame(in->capture, f->lcore, false, &b->frame[i], b->frame[i].tagged);
+	n_runs = forward_divide(in, b, run);
+	if (unlikely(in->limited))
+		count.refused = forward_police(in, b, run, n_runs);
+	for (i = 0; i < n_runs && taken == run[i].first; i++) {
+		struct forward_way way;
 
-		if (likely(drop == DP_IN_DROPS))
-			drop = forward_frame(f, snap, in, b, i);
-		if (unlikely(drop != DP_IN_DROPS)) {
-			stats_add(&q->stats.in_drop[drop], 1);
-		} else {
-			packets++;
-			bytes += b->mbuf[i]->pkt_len;
-		}
+		forward_find_way(f, snap, in, &b->frame[run[i].first], &run[i], &way);
+		taken = run[i].end;
+		if (likely(way.out != NULL))
+			forward_to_one(in, b, &run[i], way.out, &count);
+		else
+			taken = forward_to_many(f, in, b, &run[i], &way, &count);
 	}
-	stats_add(&q->stats.in_packets, packets);
-	stats_add(&q->stats.in_bytes, bytes);
+	stats_add(&q->stats.in_packets, count.packets);
+	stats_add(&q->stats.in_bytes, count.bytes);
+	for (i = 0; i < DP_IN_DROPS && unlikely(count.packets != taken); i++)
+		stats_add(&q->stats.in_drop[i], count.drops[i]);
 	for (slot = 0; slot < f->n_outs; slot++)
 		forward_deliver(f, &f->out[slot], q, b);
+	return taken;
 }

@@ -22,17 +22,31 @@
  *    goes out, and what the adjacent bridge reflects is not given back to its sender
  */
 
+/*
+ * What a port sends may be limited: above `rate` it is dropped (rate), and what would be flooded above
+ * the rate of its kind, too (storm). Where a limit is shared by the queues of several lcores it holds
+ * for their sum.
+ */
+
+/*
+ * Copies that the frames of one burst may cause before the rest of it has to wait for the next round:
+ * a guest that floods many ports takes its own time, not that of the lcore's other guests. For inputs
+ * that can leave frames where they are.
+ */
+#define FORWARD_COPIES_MAX 256
+
 /* One output of the burst under way. */
 struct forward_out {
 	const struct snap_port *sp;
 	uint16_t n;
-	uint8_t frame[BURST_MAX];
+	struct frame *frame[BURST_MAX];
 };
 
 /* An lcore's working space. */
 struct forward {
 	unsigned int lcore;
 	unsigned int n_outs;
+	unsigned int n_copies; /* of the burst under way */
 	uint16_t slot_of[DP_PORTS_MAX]; /* of a port id; valid where out[slot] agrees */
 	/* Frames lost on the way to an output, by port id: its inbox was full, or there was no mbuf
 	 * for the copy. Here, since the output's own counters are its owner's to write. */
@@ -41,10 +55,11 @@ struct forward {
 };
 
 /*
- * Decides, delivers and counts a burst; the caller releases it. `in` and `q` are its input.
+ * Decides, delivers and counts a burst; the caller gives its buffers back and releases it. `in` and `q`
+ * are its input. Returns how many of its frames, from the first on, it is done with.
  * Thread: the lcore that owns q.
  */
-void forward_burst(struct forward *f, const struct snapshot *snap, const struct snap_port *in,
-		   struct port_queue *q, struct burst *b);
+uint16_t forward_burst(struct forward *f, const struct snapshot *snap, const struct snap_port *in,
+		       struct port_queue *q, struct burst *b);
 
 #endif

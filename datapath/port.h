@@ -2,6 +2,8 @@
 #ifndef DATAPATH_PORT_H
 #define DATAPATH_PORT_H
 
+#include <stdatomic.h>
+
 #include <rte_mbuf.h>
 
 #include "datapath/burst.h"
@@ -21,29 +23,40 @@
 struct port;
 
 struct port_queue {
-	struct dp_stats stats; /* writer: the owning lcore */
 	struct port *port;
+	struct virtq *from_guest, *to_guest; /* of port_vhost.c, or NULL */
 	uint16_t index; /* of the pair */
+	_Atomic bool attention; /* a ring wants something besides frames: see vring_direct.c */
 	uint8_t lcore_ctl; /* owner as last published; control thread only */
+	struct dp_stats stats; /* writer: the owning lcore */
 } __rte_cache_aligned;
 
 struct port_ops {
-	/* Fills b->mbuf[] and b->n with up to BURST_MAX frames that came in (burst_look() is the
-	 * caller's), counts what it had to drop itself. Thread: the owning lcore. */
+	/* Brings up to BURST_MAX frames that came in into view, in the empty burst; counts what it had
+	 * to drop itself. Thread: the owning lcore, as for all that follows without a word. */
 	void (*rx)(struct port_queue *q, struct burst *b);
+
+	/* The first `taken` frames of the burst are done with: gives their buffers back to who sent
+	 * them, and keeps the rest for the next round. NULL: nothing to give back, and then all are
+	 * always taken. */
+	void (*rx_done)(struct port_queue *q, struct burst *b, uint16_t taken);
+
+	/* Delivers frames of the burst, from where they lie; `trunk`: with their VLAN tags. Counts every
+	 * one of them, delivered or not. NULL: the output wants mbufs. */
+	void (*tx_frames)(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n,
+			  bool trunk);
 
 	/* Delivers n mbufs that the caller keeps and frees: the output copies. Counts every frame
 	 * of them, delivered or not. An mbuf's ol_flags and lengths say what offloads it asks for
-	 * (TX flags, as for an ethdev). It may modify an mbuf whose reference count is 1.
-	 * Thread: the owning lcore. NULL where the output keeps mbufs (then tx_own). */
+	 * (TX flags, as for an ethdev). It may modify an mbuf whose reference count is 1. NULL where
+	 * the output keeps mbufs (then tx_own). */
 	void (*tx_copy)(struct port_queue *q, struct rte_mbuf **m, uint16_t n);
 
 	/* As tx_copy, for an output that keeps the mbufs: it owns them all from here on. */
 	void (*tx_own)(struct port_queue *q, struct rte_mbuf **m, uint16_t n);
 
-	/* The queue pair to send on for a flow that came in on pair `wanted` (any number): one that
-	 * takes frames if there is one, so that a flow keeps its order. Thread: any lcore. */
-	uint16_t (*tx_queue)(const struct port *p, uint16_t wanted);
+	/* Whether the queue pair takes frames now. NULL: always. Thread: any lcore. */
+	bool (*tx_ready)(const struct port *p, uint16_t pair);
 
 	void (*info)(struct port *p, struct dp_port_info *info);
 
@@ -65,8 +78,11 @@ struct port {
 	bool is_uplink;
 	bool link_ctl; /* an uplink's link, as told by the last event */
 	uint16_t mtu; /* relaxed atomic; writer: control thread; held against by the tx operations */
+	uint8_t tx_retries; /* as mtu */
 	uint16_t bridge_ctl;
 	struct dp_rules rules_ctl; /* the snapshots carry what the lcores use */
+	struct capture *capture_ctl;
+	_Atomic uint64_t rate, storm[DP_STORMS]; /* limit.h; writers: the lcores of its queues */
 	char name[DP_NAME_SIZE];
 	struct port_queue *queue; /* [n_queues] */
 };

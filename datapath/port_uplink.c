@@ -56,14 +56,14 @@ uplink_rx(struct port_queue *q, struct burst *b)
 {
 	const uint64_t keep = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
 	struct uplink *u = uplink_of(q->port);
-	uint16_t i, n;
+	struct rte_mbuf *in[BURST_MAX];
+	uint16_t i, n, kept = 0;
 
-	b->n = 0;
 	if (unlikely(q->index >= u->n_rx))
 		return;
-	n = rte_eth_rx_burst(u->dev, q->index, b->mbuf, BURST_MAX);
+	n = rte_eth_rx_burst(u->dev, q->index, in, BURST_MAX);
 	for (i = 0; i < n; i++) {
-		struct rte_mbuf *m = b->mbuf[i];
+		struct rte_mbuf *m = in[i];
 
 		/* Some drivers take the tag out though nobody asked them to. */
 		if (unlikely(m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) &&
@@ -73,7 +73,12 @@ uplink_rx(struct port_queue *q, struct burst *b)
 			continue;
 		}
 		m->ol_flags &= keep; /* no request, whatever the device noted */
-		b->mbuf[b->n++] = m;
+		in[kept++] = m;
+	}
+	n = burst_of_mbufs(b, in, kept);
+	if (unlikely(n < kept)) {
+		rte_pktmbuf_free_bulk(&in[n], kept - n);
+		stats_add(&q->stats.in_drop[DP_IN_BAD_FRAME], kept - n);
 	}
 }
 
@@ -207,12 +212,12 @@ uplink_tx(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 	uplink_flush(u, q, &batch);
 }
 
-static uint16_t
-uplink_tx_queue(const struct port *p, uint16_t wanted)
+static bool
+uplink_tx_ready(const struct port *p, uint16_t pair)
 {
 	const struct uplink *u = (const struct uplink *)p;
 
-	return wanted % u->n_tx;
+	return pair < u->n_tx;
 }
 
 /* ---- control ----------------------------------------------------------------------------- */
@@ -309,7 +314,7 @@ uplink_close(struct port *p)
 static const struct port_ops uplink_ops = {
 	.rx = uplink_rx,
 	.tx_own = uplink_tx,
-	.tx_queue = uplink_tx_queue,
+	.tx_ready = uplink_tx_ready,
 	.info = uplink_info,
 	.add_stats = uplink_add_stats,
 	.set_rules = uplink_set_rules,

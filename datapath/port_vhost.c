@@ -12,9 +12,12 @@
 
 #include <linux/virtio_config.h>
 
+#include "datapath/call.h"
+#include "datapath/memory_fault.h"
 #include "datapath/vhost_doorbell.h"
 #include "datapath/vhost_guest.h"
 #include "datapath/vhost_peer.h"
+#include "datapath/vring_direct.h"
 #include "datapath/vring_library.h"
 
 #define PROTOCOL_FEATURES                                                               \
@@ -103,6 +106,40 @@ start_server(struct port_vhost *v, struct err *err)
 	return ret;
 }
 
+static const struct port_ops direct_ops, library_ops;
+
+/* The rings, which no guest has yet. */
+static int
+port_create_rings(struct port_vhost *v, int node)
+{
+	unsigned int n = 2 * v->base.n_queues, i;
+
+	v->ring =
+		rte_zmalloc_socket("port_ring", n * sizeof(v->ring[0]), RTE_CACHE_LINE_SIZE, node);
+	if (v->ring == NULL)
+		return -ENOMEM;
+	for (i = 0; i < n; i++) {
+		v->ring[i].number = (uint16_t)i;
+		v->ring[i].port = v->base.id;
+		atomic_store(&v->ring[i].call_fd, -1);
+	}
+	for (i = 0; i < v->base.n_queues; i++) {
+		v->base.queue[i].to_guest = &v->ring[2 * i];
+		v->base.queue[i].from_guest = &v->ring[2 * i + 1];
+		v->ring[2 * i].attention = v->ring[2 * i + 1].attention =
+			&v->base.queue[i].attention;
+	}
+	return 0;
+}
+
+static void
+port_destroy(struct port_vhost *v)
+{
+	rte_free(v->ring);
+	rte_free(v->base.queue);
+	rte_free(v);
+}
+
 static struct port_vhost *
 port_create(const struct dp_port_config *config, uint16_t id)
 {
@@ -114,13 +151,14 @@ port_create(const struct dp_port_config *config, uint16_t id)
 		return NULL;
 	v->base.queue = rte_zmalloc_socket("port_queue", config->queues * sizeof(*v->base.queue),
 					   RTE_CACHE_LINE_SIZE, config->node);
-	if (v->base.queue == NULL) {
-		rte_free(v);
+	v->base.id = id;
+	v->base.n_queues = (uint16_t)config->queues;
+	if (v->base.queue == NULL || (!config->library && port_create_rings(v, config->node) < 0)) {
+		port_destroy(v);
 		return NULL;
 	}
-	v->base.ops = &port_vhost_ops;
-	v->base.id = id;
-	v->base.n_queues = config->queues;
+	v->base.ops = config->library ? &library_ops : &direct_ops;
+	v->library = config->library;
 	snprintf(v->base.name, sizeof(v->base.name), "%s", config->name);
 	for (q = 0; q < v->base.n_queues; q++) {
 		v->base.queue[q].port = &v->base;
@@ -134,13 +172,6 @@ port_create(const struct dp_port_config *config, uint16_t id)
 					     dp_vhost_features();
 	v->access = config->access;
 	return v;
-}
-
-static void
-port_destroy(struct port_vhost *v)
-{
-	rte_free(v->base.queue);
-	rte_free(v);
 }
 
 int
@@ -240,6 +271,7 @@ port_vhost_info(struct port *p, struct dp_port_info *info)
 	info->connected = atomic_load(&v->conn_vid) >= 0;
 	info->up = v->vid >= 0;
 	info->node = atomic_load(&v->node);
+	info->library = v->library;
 	info->features = v->offered;
 	info->negotiated = info->up ? atomic_load(&v->negotiated) : 0;
 	info->connected_ns = atomic_load(&v->connected_ns);
@@ -251,13 +283,37 @@ port_vhost_info(struct port *p, struct dp_port_info *info)
 		info->queue[q].lcore = v->base.queue[q].lcore_ctl;
 		info->queue[q].enabled_to_guest = atomic_load(&v->enabled[2 * q]);
 		info->queue[q].enabled_from_guest = atomic_load(&v->enabled[2 * q + 1]);
+		if (v->library)
+			continue;
+		info->queue[q].stopped_to_guest = vring_fault_name(v->ring[2 * q].fault);
+		info->queue[q].stopped_from_guest = vring_fault_name(v->ring[2 * q + 1].fault);
 	}
 }
 
-const struct port_ops port_vhost_ops = {
+/* Whether the guest takes frames on the pair. */
+static bool
+port_vhost_tx_ready(const struct port *p, uint16_t pair)
+{
+	const struct port_vhost *v = (const struct port_vhost *)p;
+
+	return v->library ? atomic_load_explicit(&v->enabled[2 * pair], memory_order_relaxed) :
+			    atomic_load_explicit(&v->ring[2 * pair].live, memory_order_relaxed);
+}
+
+static const struct port_ops direct_ops = {
+	.rx = vring_direct_rx,
+	.rx_done = vring_direct_rx_done,
+	.tx_frames = vring_direct_tx_frames,
+	.tx_copy = vring_direct_tx_copy,
+	.tx_ready = port_vhost_tx_ready,
+	.info = port_vhost_info,
+	.close = port_vhost_close,
+};
+
+static const struct port_ops library_ops = {
 	.rx = vring_library_rx,
 	.tx_copy = vring_library_tx_copy,
-	.tx_queue = vring_library_tx_queue,
+	.tx_ready = port_vhost_tx_ready,
 	.info = port_vhost_info,
 	.close = port_vhost_close,
 };
@@ -267,11 +323,23 @@ const struct port_ops port_vhost_ops = {
 int
 vhost_start(const char *doorbell_path, struct err *err)
 {
-	return vhost_doorbell_start(doorbell_path, err);
+	int ret = call_start(vhost_guest_call_blocked);
+
+	if (ret < 0)
+		return err_set(err, -ret, "vhost-start-failed",
+			       "the thread that watches calls of guests does not start: %s",
+			       strerror(-ret));
+	memory_fault_start(vhost_guest_memory_gone);
+	ret = vhost_doorbell_start(doorbell_path, err);
+	if (ret < 0)
+		vhost_stop();
+	return ret;
 }
 
 void
 vhost_stop(void)
 {
 	vhost_doorbell_stop();
+	memory_fault_stop();
+	call_stop();
 }

@@ -5,20 +5,23 @@
 #include "datapath/port.h"
 #include "datapath/vhost_message.h"
 #include "datapath/vhost_socket.h"
+#include "datapath/vring.h"
 
 /*
  * A vhost-user port: a socket, at most one connection on it, and the rings of a guest behind it.
  *
+ * Its rings are handled by ourselves (vring_direct.c), or by librte_vhost (vring_library.c).
+ *
  * Who may touch what: the name of a field's group says who writes it; readers of atomics are free.
- * An lcore reads `vid` once a burst and keeps it no longer than its round; while it holds a vid
- * that is not negative, the rings and the guest's memory stay. See vhost_guest.c and
- * doc/vhost-life-cycle.md.
+ * A direct port's lcores go by the `live` of each ring, a library port's by `vid`: they read it once
+ * a burst, and while it says yes the ring and the guest's memory stay until their round ends. See
+ * vhost_guest.c and doc/vhost-life-cycle.md.
  */
 struct port_vhost {
 	struct port base;
 
 	/* Written by librte_vhost's callbacks only. */
-	_Atomic int vid; /* -1: no lcore may touch a ring */
+	_Atomic int vid; /* -1: no guest whose rings run */
 	_Atomic uint64_t negotiated; /* virtio features, valid while vid >= 0 */
 	_Atomic uint8_t enabled[2 * DP_QUEUES_MAX]; /* per vring; even: to the guest (its rx) */
 
@@ -30,13 +33,25 @@ struct port_vhost {
 	_Atomic int node; /* of the guest's memory, -1: not known */
 	_Atomic uint32_t connections; /* since the port was opened */
 
+	/* A MAC address that the front-end wants announced (SEND_RARP), in the order of memory; 0: none.
+	 * Set by the callbacks, taken by the lcore of the first queue pair when the guest's rings run. */
+	_Atomic uint64_t announce;
+
+	/* Direct ports: [2 * base.n_queues] rings, and what they refer to while they are live. */
+	struct virtq *ring;
+	struct guestmem mem;
+
 	/* The callbacks' own; nobody else looks. */
 	struct vhost_guard guard;
+	struct dirty_log *log_cb; /* the front-end's; used where the features say so */
+	uint32_t resume_cb; /* a bit for each ring that was detached for the message being handled */
 	bool running_cb; /* between new_device and destroy_device */
+	bool exchanges_fd_cb; /* the message being handled brings another kick or call descriptor */
 	bool withdrawn_cb; /* vid was taken away for the message that is being handled */
 
 	/* Set by port_vhost_open(), then constant. */
 	bool client;
+	bool library;
 	uint64_t offered;
 	struct dp_socket_access access;
 	struct vhost_socket socket;
@@ -53,8 +68,6 @@ port_vhost_of(struct port *p)
 {
 	return (struct port_vhost *)p;
 }
-
-extern const struct port_ops port_vhost_ops;
 
 /*
  * Starts what all vhost-user ports share: librte_vhost's thread and the doorbell that wakes it.

@@ -4,9 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_cycles.h>
+
 #include "datapath/rcu.h"
 
 struct snapshot *_Atomic snapshot_current;
+
+static uint64_t snapshot_generations; /* built so far; control thread */
 
 /* How much of each array there is, in one allocation behind the snapshot. */
 struct snapshot_size {
@@ -26,6 +30,20 @@ snapshot_count(const struct snapshot_source *source)
 		size.polls += source->port[id]->n_queues;
 	}
 	return size;
+}
+
+/* A storm may begin with what comes in a tenth of a second. */
+static void
+snapshot_fill_limits(struct snap_port *sp, const struct dp_limits *limits)
+{
+	uint64_t hz = rte_get_tsc_hz();
+	unsigned int i;
+
+	limit_set(&sp->rate, limits->rate_bps / 8, limits->burst_bits / 8, FRAME_BYTES_MAX, hz);
+	sp->limited = limit_is_set(&sp->rate);
+	for (i = 0; i < DP_STORMS; i++)
+		limit_set(&sp->storm[i], limits->storm_pps[i],
+			  RTE_MAX(limits->storm_pps[i] / 10, 1u), 1, hz);
 }
 
 static void
@@ -48,6 +66,8 @@ snapshot_fill_port(struct snap_port *sp, struct port *p, const struct fdb *fdb)
 	sp->learn = rules->learn;
 	sp->vepa = rules->vepa;
 	sp->is_uplink = p->is_uplink;
+	sp->capture = p->capture_ctl;
+	snapshot_fill_limits(sp, &rules->limits);
 	for (q = 0; q < p->n_queues; q++)
 		sp->owner[q] = p->queue[q].lcore_ctl;
 }
@@ -94,6 +114,7 @@ snapshot_fill_polls(struct snapshot *s, const struct snap_port *sp, size_t n_por
 			for (q = 0; q < sp[i].port->n_queues; q++) {
 				if (sp[i].owner[q] != lcore)
 					continue;
+				poll->rx = sp[i].port->ops->rx;
 				poll->sp = &sp[i];
 				poll->queue = &sp[i].port->queue[q];
 				poll++;
@@ -124,6 +145,7 @@ snapshot_build(const struct snapshot_source *source)
 	if (s == NULL)
 		return NULL;
 	memset(s, 0, bytes);
+	s->generation = ++snapshot_generations;
 	sp = RTE_PTR_ADD(s, head);
 	poll = (struct snap_poll *)(sp + size.ports);
 	list = (const struct snap_port **)(poll + size.polls);

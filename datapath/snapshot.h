@@ -4,7 +4,9 @@
 
 #include <stdatomic.h>
 
+#include "datapath/capture.h"
 #include "datapath/fdb.h"
+#include "datapath/limit.h"
 #include "datapath/port.h"
 
 /*
@@ -26,17 +28,22 @@ struct snap_port {
 	uint16_t n_macs;
 	bool trunk_all, learn, vepa, is_uplink;
 	bool has_any_macs; /* the bridge has MACs that are valid in every VLAN */
+	bool limited; /* its rate is */
+	struct limit rate, storm[DP_STORMS]; /* of port->rate, port->storm */
+	struct capture *capture; /* NULL: none */
 	uint8_t owner[DP_QUEUES_MAX]; /* lcore of each queue pair */
 	struct dp_mac mac[DP_MACS_MAX];
 	uint64_t trunks[64];
 } __rte_cache_aligned;
 
 struct snap_poll {
-	const struct snap_port *sp;
+	void (*rx)(struct port_queue *q, struct burst *b);
 	struct port_queue *queue;
+	const struct snap_port *sp;
 };
 
 struct snapshot {
+	uint64_t generation; /* counts from 1: tells one from the next, also at the same address */
 	const struct snap_port *port[DP_PORTS_MAX]; /* by id; NULL: none */
 	struct {
 		const struct snap_poll *poll;

@@ -141,6 +141,7 @@ table_set_rules(struct port *p, const struct dp_rules *rules, struct err *err)
 		goto err_publish;
 	}
 	__atomic_store_n(&p->mtu, rules->mtu, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->tx_retries, rules->tx_retries, __ATOMIC_RELAXED);
 	/* What was learned in VLANs that the port may not carry any more would lead nowhere. */
 	if (moves || !rules->learn)
 		fdb_flush_port(fdb, p->id);

@@ -11,7 +11,9 @@
 #include <time.h>
 
 #include "datapath/event.h"
+#include "datapath/memory_fault.h"
 #include "datapath/rcu.h"
+#include "datapath/vhost_conn.h"
 #include "datapath/vhost_peer.h"
 
 /*
@@ -20,48 +22,48 @@
  * Three kinds of threads meet here. The control thread opens and closes ports. librte_vhost's one
  * "vhost-events" thread serves the connections of all guests and calls the functions that end in
  * _cb; a client port's new_connection_cb and, inside rte_vhost_driver_unregister(), destroy_device_cb
- * run on the control thread instead, never both for one port at a time. Lcores only read `vid`,
- * `negotiated` and `enabled`.
+ * run on the control thread instead, never both for one port at a time. Lcores read what port_vhost.h
+ * and vring.h say they may.
  *
- * Guest life does not pass through the control thread. new_device_cb stores the vid last;
- * destroy_device_cb stores -1 and waits one grace period, after which no lcore is in the rings, and
+ * Guest life does not pass through the control thread. new_device_cb makes the rings live;
+ * destroy_device_cb takes them away and waits one grace period, after which no lcore is in there, and
  * librte_vhost may free them. That wait is short (lcores report every round) and safe: librte_vhost
  * holds none of the queues' locks around these two callbacks, and lcores wait for nobody.
  *
- * Messages that change a running port without either callback (memory table, log, ring addresses)
- * are seen by pre_message_cb. There it must NOT wait: librte_vhost holds the locks of all queues by
- * then, rte_vhost_enqueue_burst() spins on them, and the grace period would never end. It stores -1
- * so that no further lcore comes to spin, and post_message_cb gives the vid back. An lcore that had
- * read the vid before is safe as it works under the queue's lock. Where the message fails the vid
- * stays away and the next message ends the connection (vhost_message.c); destroy_device_cb waits in
- * any case, since the -1 of pre_message_cb was stored without.
+ * Messages that change a running port without either callback (memory table, log, ring addresses,
+ * descriptors for calls) are seen by pre_message_cb, with the locks of all queues of the port held.
+ *
+ * Lcores never want those locks for a direct port, so there it waits, too. What the message is about
+ * is taken away, no more: one ring, or for the memory table all of them; the descriptor for calls, or
+ * the log, while the ring goes on. A SET_VRING_ADDR that names the same ring again (QEMU sends it when
+ * logging begins) takes nothing away. post_message_cb reads what has changed, and gives the rings back.
+ * How far a ring has come is told to librte_vhost whenever it is taken away, and read again when it
+ * is given back: so it is right in every answer to GET_VRING_BASE.
+ *
+ * For a library port it must NOT wait: rte_vhost_enqueue_burst() spins on the locks, and the grace
+ * period would never end. It stores -1 for the vid so that no further lcore comes to spin, and
+ * post_message_cb gives it back. An lcore that had read the vid before is safe as it works under the
+ * queue's lock.
+ *
+ * Where the message fails the rings stay away and the next message ends the connection
+ * (vhost_message.c); destroy_device_cb waits in any case, since -1 was stored without.
  *
  * One port has one connection. A second one is refused while the first lives; when the first has
  * hung up and the vhost-events thread just has not come to it yet, the second takes over: the port
  * is detached from the old vid, which from then on belongs to no port, so what is still called for
  * it has no effect.
  *
- * A port is found by vid in conn_of_vid[], without a lock. Entries are set and cleared by whoever
+ * A port is found by vid in port_by_vid[], without a lock. Entries are set and cleared by whoever
  * runs the callbacks of that vid. Only new_connection_cb has to look for its port by name, under
  * ports_lock, which nobody holds across a call of librte_vhost. A port is freed after
  * rte_vhost_driver_unregister() has returned: that waits until no callback of it is running.
  */
 
-#define SOCKET_NONE UINT64_MAX
-
 static const struct timeval message_patience = {.tv_usec = 2000};
 
-/*
- * The connections, by vid. An entry is set and cleared by whoever runs the callbacks of its vid, and
- * cleared by the control thread when librte_vhost has forgotten the port; a vid may be somebody
- * else's by then, so that the latter takes out only what it knows to be its own.
- */
-static struct {
-	_Atomic(struct port_vhost *) port; /* NULL: its port has another connection, or is gone */
-	_Atomic uint64_t socket; /* port id and descriptor; also where port is NULL */
-} conn_of_vid[RTE_MAX_VHOST_DEVICE] = {
-	[0 ... RTE_MAX_VHOST_DEVICE - 1] = {.socket = SOCKET_NONE},
-};
+/* The port whose connection a vid is; NULL: the port has another connection, or is gone. An entry
+ * is set and cleared by whoever runs the callbacks of its vid. The sockets are in vhost_conn.c. */
+static _Atomic(struct port_vhost *) port_by_vid[RTE_MAX_VHOST_DEVICE];
 
 /* Open ports; written by the control thread. */
 static pthread_mutex_t ports_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -76,23 +78,11 @@ now_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-static uint64_t
-conn_socket(uint16_t port_id, int fd)
-{
-	return (uint64_t)port_id << 32 | (uint32_t)fd;
-}
-
-static int
-conn_fd(uint64_t socket)
-{
-	return (int)(uint32_t)socket;
-}
-
 /* The port whose connection `vid` is, or NULL. */
 static struct port_vhost *
 port_of_vid(int vid)
 {
-	return atomic_load(&conn_of_vid[vid].port);
+	return atomic_load(&port_by_vid[vid]);
 }
 
 static struct port_vhost *
@@ -111,30 +101,83 @@ port_of_vid_by_name(int vid)
 	return v;
 }
 
-/* Is fd one of the connections of the port that we know already? */
-static bool
-is_known_fd(int fd, const void *arg)
-{
-	const struct port_vhost *v = arg;
-	uint64_t socket = conn_socket(v->base.id, fd);
-	int vid;
+/* ---- the rings of a direct port ----------------------------------------------------------- */
 
-	for (vid = 0; vid < RTE_MAX_VHOST_DEVICE; vid++)
-		if (atomic_load(&conn_of_vid[vid].socket) == socket)
-			return true;
-	return false;
+/* Takes rings away, a bit each; when it returns no lcore is in there, and librte_vhost knows how far
+ * they have come. Returns those that there were. */
+static uint32_t
+detach_rings(struct port_vhost *v, int vid, uint32_t wanted)
+{
+	uint32_t detached = 0;
+	unsigned int i, n = v->library ? 0 : 2 * v->base.n_queues;
+
+	for (i = 0; i < n; i++)
+		if ((wanted & 1U << i) && vring_detach(&v->ring[i]))
+			detached |= 1U << i;
+	if (detached == 0)
+		return 0;
+	rcu_synchronize();
+	for (i = 0; i < n; i++)
+		if (detached & 1U << i)
+			vring_settle(&v->ring[i], vid);
+	return detached;
 }
+
+/* A ring that can't be right stays away: its guest gets nothing from it, and nothing through. */
+static void
+attach_rings(struct port_vhost *v, int vid, uint32_t wanted)
+{
+	uint64_t features = atomic_load(&v->negotiated);
+	unsigned int i, n = v->library ? 0 : 2 * v->base.n_queues;
+
+	for (i = 0; i < n; i++)
+		if ((wanted & 1U << i) && atomic_load(&v->enabled[i]) && !v->ring[i].attached_cb)
+			vring_attach(&v->ring[i], vid, features, &v->mem);
+}
+
+/* Lets the rings log to v->log_cb where the features say that they shall. */
+static void
+log_rings(struct port_vhost *v)
+{
+	const struct dirty_log *log =
+		atomic_load(&v->negotiated) & 1ULL << VHOST_F_LOG_ALL ? v->log_cb : NULL;
+	unsigned int i, n = v->library ? 0 : 2 * v->base.n_queues;
+
+	for (i = 0; i < n; i++)
+		atomic_store(&v->ring[i].log, log);
+}
+
+/* Exchanges the log under the running rings. */
+static void
+exchange_log(struct port_vhost *v, struct dirty_log *log)
+{
+	struct dirty_log *old = v->log_cb;
+
+	v->log_cb = log;
+	log_rings(v);
+	rcu_synchronize();
+	dirty_log_close(old);
+}
+
+#define RINGS_ALL UINT32_MAX
+
+/* ---- life --------------------------------------------------------------------------------- */
 
 /* Takes the rings away from the lcores; when it returns none of them is in there. */
 static void
 stop_rings(struct port_vhost *v)
 {
-	atomic_store(&v->vid, -1);
+	int vid = atomic_exchange(&v->vid, -1);
+
+	if (vid < 0)
+		vid = atomic_load(&v->conn_vid);
+	detach_rings(v, vid, RINGS_ALL);
 	rcu_synchronize();
 	if (!v->running_cb)
 		return;
 	v->running_cb = false;
 	v->withdrawn_cb = false;
+	v->resume_cb = 0;
 	event_post(DP_EVENT_PORT_DOWN, v->base.id, 0);
 }
 
@@ -147,7 +190,9 @@ disconnect(struct port_vhost *v)
 
 	for (i = 0; i < 2 * DP_QUEUES_MAX; i++)
 		atomic_store(&v->enabled[i], 0);
-	atomic_compare_exchange_strong(&conn_of_vid[atomic_load(&v->conn_vid)].port, &own, NULL);
+	exchange_log(v, NULL);
+	atomic_store(&v->announce, 0);
+	atomic_compare_exchange_strong(&port_by_vid[atomic_load(&v->conn_vid)], &own, NULL);
 	atomic_store(&v->conn_vid, -1);
 	atomic_store(&v->connected_ns, 0);
 	atomic_store(&v->node, -1);
@@ -165,13 +210,19 @@ new_device_cb(int vid)
 	    rte_vhost_get_negotiated_features(vid, &features) != 0)
 		return -1;
 	/* We poll: the guest need not tell of what it sends. */
-	n = rte_vhost_get_vring_num(vid);
-	for (i = 0; i < n; i++)
-		rte_vhost_enable_guest_notification(vid, i, 0);
+	if (v->library) {
+		n = rte_vhost_get_vring_num(vid);
+		for (i = 0; i < n; i++)
+			rte_vhost_enable_guest_notification(vid, i, 0);
+	} else if (guestmem_read(&v->mem, vid) < 0) {
+		return -1;
+	}
 	atomic_store(&v->node, rte_vhost_get_numa_node(vid));
 	atomic_store(&v->negotiated, features);
 	v->running_cb = true;
+	log_rings(v);
 	atomic_store(&v->vid, vid);
+	attach_rings(v, vid, RINGS_ALL);
 	event_post(DP_EVENT_PORT_UP, v->base.id, features);
 	return 0;
 }
@@ -185,14 +236,22 @@ destroy_device_cb(int vid)
 		stop_rings(v);
 }
 
-/* Never waits: the locks of the queues are held. */
+/* Never waits for a library port: the locks of the queues are held. */
 static int
 vring_state_changed_cb(int vid, uint16_t vring, int enable)
 {
 	struct port_vhost *v = port_of_vid(vid);
 
-	if (v != NULL && vring < 2 * v->base.n_queues)
-		atomic_store(&v->enabled[vring], enable != 0);
+	if (v == NULL || vring >= 2 * v->base.n_queues)
+		return 0;
+	/* Another descriptor for calls or kicks: of that the ring needs not know. */
+	if (!enable && v->exchanges_fd_cb)
+		return 0;
+	atomic_store(&v->enabled[vring], enable != 0);
+	if (!enable)
+		detach_rings(v, vid, 1U << vring);
+	else if (v->running_cb)
+		attach_rings(v, vid, 1U << vring);
 	return 0;
 }
 
@@ -202,8 +261,13 @@ features_changed_cb(int vid, uint64_t features)
 {
 	struct port_vhost *v = port_of_vid(vid);
 
-	if (v != NULL)
-		atomic_store(&v->negotiated, features);
+	if (v == NULL)
+		return 0;
+	atomic_store(&v->negotiated, features);
+	log_rings(v);
+	/* The front-end may rely on the log as soon as it has our answer. */
+	if (!v->library)
+		rcu_synchronize();
 	return 0;
 }
 
@@ -213,42 +277,166 @@ static bool
 can_answer(int vid)
 {
 	struct pollfd room = {
-		.fd = conn_fd(atomic_load(&conn_of_vid[vid].socket)),
+		.fd = vhost_conn_fd(vid),
 		.events = POLLOUT,
 	};
 
 	return poll(&room, 1, 0) == 1 && (room.revents & POLLOUT);
 }
 
-/* Never waits, as above; see the theory of operation. */
+/* The descriptor goes away when the library handles the message; the ring goes on without. */
+static void
+exchange_call_fd(struct port_vhost *v, uint32_t vring)
+{
+	if (v->library || vring >= 2U * v->base.n_queues)
+		return;
+	atomic_store(&v->ring[vring].call_fd, -1);
+	rcu_synchronize();
+}
+
+/*
+ * Without multiqueue librte_vhost frees all rings but the first two whenever it gets features, also
+ * while they run. Returns false where an lcore may be in there.
+ */
+static bool
+give_up_further_rings(struct port_vhost *v, int vid)
+{
+	bool used = false;
+	unsigned int i;
+
+	for (i = 2; i < 2 * DP_QUEUES_MAX; i++)
+		used |= atomic_exchange(&v->enabled[i], 0);
+	detach_rings(v, vid, ~3U);
+	return !v->library || !used || atomic_load(&v->vid) < 0;
+}
+
+/* Takes away what the message will change. The guard has seen it. Returns false where it can't be
+ * carried out, and nothing was changed. */
+static bool
+before_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
+{
+	struct dirty_log *log;
+
+	v->exchanges_fd_cb = msg->request == VU_SET_VRING_CALL || msg->request == VU_SET_VRING_KICK;
+	switch (msg->request) {
+	case VU_SET_LOG_BASE:
+		/* The library answers before post_message_cb. */
+		if (v->library)
+			break;
+		log = dirty_log_open(msg->fd[0], msg->payload.log.size);
+		if (log == NULL)
+			return false;
+		exchange_log(v, log);
+		break;
+	case VU_SET_FEATURES:
+		if (!(msg->payload.u64 & 1ULL << VIRTIO_NET_F_MQ) && !give_up_further_rings(v, vid))
+			return false;
+		break;
+	case VU_SET_VRING_CALL:
+		exchange_call_fd(v, msg->payload.u64 & VHOST_MESSAGE_RING_MASK);
+		break;
+	case VU_SET_VRING_ENABLE:
+		if (msg->payload.ring.num == 0)
+			detach_rings(v, vid, 1U << msg->payload.ring.index);
+		break;
+	case VU_SET_MEM_TABLE:
+		v->resume_cb = detach_rings(v, vid, RINGS_ALL);
+		break;
+	case VU_SET_VRING_ADDR:
+		if (vhost_guard_same_addr(&v->guard, msg))
+			break;
+		/* fall through */
+	case VU_SET_VRING_NUM:
+	case VU_SET_VRING_BASE:
+		v->resume_cb = detach_rings(v, vid, 1U << msg->payload.ring.index);
+		break;
+	default:
+		break;
+	}
+	if (v->library && v->running_cb && vhost_message_withdraws(msg->request)) {
+		atomic_store(&v->vid, -1);
+		v->withdrawn_cb = true;
+	}
+	return true;
+}
+
+/* Refuses a message: the connection ends. */
+static enum rte_vhost_msg_result
+refuse(const struct port_vhost *v, struct vhost_message *msg)
+{
+	vhost_message_drop(msg);
+	/* With a reply the library would keep the connection. */
+	msg->flags &= ~VHOST_MESSAGE_NEED_REPLY;
+	if (v != NULL)
+		event_post(DP_EVENT_PEER_BAD_MESSAGE, v->base.id, msg->request);
+	return RTE_VHOST_MSG_RESULT_ERR;
+}
+
+/* Gives back what before_message() took, as it is now. */
+static void
+after_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
+{
+	struct rte_vhost_vring vring;
+	uint32_t resume = v->resume_cb, i;
+
+	v->resume_cb = 0;
+	if (v->withdrawn_cb) {
+		v->withdrawn_cb = false;
+		atomic_store(&v->vid, vid);
+	}
+	/* Often before the rings run: kept until they do. */
+	if (msg->request == VU_SEND_RARP && !v->library) {
+		atomic_store(&v->announce, msg->payload.u64);
+		atomic_store(&v->base.queue[0].attention, true);
+	}
+	if (v->library || !v->running_cb)
+		return;
+	i = msg->payload.ring.index;
+	switch (msg->request) {
+	case VU_SET_VRING_CALL:
+		i = msg->payload.u64 & VHOST_MESSAGE_RING_MASK;
+		if (i >= 2U * v->base.n_queues || rte_vhost_get_vhost_vring(vid, i, &vring) != 0)
+			break;
+		atomic_store(&v->ring[i].call_fd, vring.callfd);
+		/* What happened in between was told to nobody. */
+		vring_owe_call(&v->ring[i]);
+		break;
+	case VU_SET_VRING_ADDR:
+		if (resume == 0 && rte_vhost_get_vhost_vring(vid, (uint16_t)i, &vring) == 0)
+			atomic_store(&v->ring[i].log_addr, vring.log_guest_addr);
+		break;
+	case VU_SET_MEM_TABLE:
+		if (guestmem_read(&v->mem, vid) < 0)
+			resume = 0;
+		break;
+	default:
+		break;
+	}
+	attach_rings(v, vid, resume);
+}
+
+/* Never waits for a library port, as above; see the theory of operation. */
 static enum rte_vhost_msg_result
 pre_message_cb(int vid, void *message)
 {
 	struct port_vhost *v = port_of_vid(vid);
 	struct vhost_message *msg = message;
 
-	if (v == NULL || !can_answer(vid)) {
-		vhost_message_drop(msg);
-		msg->flags &= ~VHOST_MESSAGE_NEED_REPLY;
-		if (v != NULL)
-			event_post(DP_EVENT_PEER_BAD_MESSAGE, v->base.id, msg->request);
-		return RTE_VHOST_MSG_RESULT_ERR;
-	}
+	memory_fault_owner(vid);
+	if (v == NULL || !can_answer(vid))
+		return refuse(v, msg);
 	switch (vhost_guard_before(&v->guard, msg)) {
 	case VHOST_ANSWERED:
 		return RTE_VHOST_MSG_RESULT_REPLY;
 	case VHOST_IGNORED:
 		return RTE_VHOST_MSG_RESULT_OK;
 	case VHOST_CUT:
-		event_post(DP_EVENT_PEER_BAD_MESSAGE, v->base.id, msg->request);
-		return RTE_VHOST_MSG_RESULT_ERR;
+		return refuse(v, msg);
 	case VHOST_PASS:
 		break;
 	}
-	if (v->running_cb && vhost_message_withdraws(msg->request)) {
-		atomic_store(&v->vid, -1);
-		v->withdrawn_cb = true;
-	}
+	if (!before_message(v, vid, msg))
+		return refuse(v, msg);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
@@ -261,10 +449,7 @@ post_message_cb(int vid, void *message)
 	if (v == NULL)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 	vhost_guard_after(&v->guard, message);
-	if (v->withdrawn_cb) {
-		v->withdrawn_cb = false;
-		atomic_store(&v->vid, vid);
-	}
+	after_message(v, vid, message);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
@@ -281,15 +466,14 @@ admit(struct port_vhost *v, struct vhost_peer *peer)
 	int fd, ret;
 
 	fd = v->client ? v->fresh_fd_ctl :
-			 vhost_peer_find_accepted(v->socket.bound, is_known_fd, v);
+			 vhost_peer_find_accepted(v->socket.bound, vhost_conn_is_known);
 	if (fd < 0)
 		return fd;
 	ret = vhost_peer_of(fd, peer);
 	if (ret != 0)
 		return ret;
-	if (!vhost_peer_allowed(&v->access, peer->uid) ||
-	    (old_vid >= 0 &&
-	     !vhost_peer_gone(conn_fd(atomic_load(&conn_of_vid[old_vid].socket))))) {
+	if (!vhost_peer_allowed(&v->access, peer->uid) || vhost_conn_refused(v->base.id) ||
+	    (old_vid >= 0 && !vhost_peer_gone(vhost_conn_fd(old_vid)))) {
 		event_post(DP_EVENT_PEER_REFUSED, v->base.id, peer->uid);
 		return -EPERM;
 	}
@@ -323,8 +507,8 @@ new_connection_cb(int vid)
 	atomic_store(&v->peer_uid, peer.uid);
 	atomic_store(&v->connected_ns, now_ns());
 	atomic_fetch_add(&v->connections, 1);
-	atomic_store(&conn_of_vid[vid].socket, conn_socket(v->base.id, fd));
-	atomic_store(&conn_of_vid[vid].port, v);
+	vhost_conn_open(vid, v->base.id, fd);
+	atomic_store(&port_by_vid[vid], v);
 	atomic_store(&v->conn_vid, vid);
 	event_post(DP_EVENT_PORT_CONNECTED, v->base.id, peer.uid);
 	return 0;
@@ -335,7 +519,7 @@ destroy_connection_cb(int vid)
 {
 	struct port_vhost *v = port_of_vid(vid);
 
-	atomic_store(&conn_of_vid[vid].socket, SOCKET_NONE);
+	vhost_conn_close(vid);
 	if (v != NULL)
 		disconnect(v);
 }
@@ -349,11 +533,26 @@ const struct rte_vhost_device_ops vhost_guest_ops = {
 	.destroy_connection = destroy_connection_cb,
 };
 
+/* ---- for other threads --------------------------------------------------------------------- */
+
+void
+vhost_guest_memory_gone(int vid)
+{
+	vhost_conn_cut(vid, DP_EVENT_MEMORY_GONE, 0);
+}
+
+void
+vhost_guest_call_blocked(int vid)
+{
+	vhost_conn_cut(vid, DP_EVENT_PEER_BAD_MESSAGE, VU_SET_VRING_CALL);
+}
+
 /* ---- for the control thread --------------------------------------------------------------- */
 
 void
 vhost_guest_enlist(struct port_vhost *v)
 {
+	vhost_conn_forgive(v->base.id);
 	pthread_mutex_lock(&ports_lock);
 	v->next = ports;
 	ports = v;
@@ -388,15 +587,7 @@ vhost_guest_port_at(const char *path)
 void
 vhost_guest_forget(struct port_vhost *v)
 {
-	int vid;
-
-	for (vid = 0; vid < RTE_MAX_VHOST_DEVICE; vid++) {
-		uint64_t socket = atomic_load(&conn_of_vid[vid].socket);
-
-		if (socket != SOCKET_NONE && socket >> 32 == v->base.id)
-			atomic_compare_exchange_strong(&conn_of_vid[vid].socket, &socket,
-						       SOCKET_NONE);
-	}
+	vhost_conn_close_port(v->base.id);
 	if (atomic_load(&v->conn_vid) >= 0)
 		disconnect(v);
 }

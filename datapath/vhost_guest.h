@@ -24,4 +24,9 @@ const struct port_vhost *vhost_guest_port_at(const char *path);
 /* librte_vhost has closed the port's connections, of which it tells nobody. Thread: control. */
 void vhost_guest_forget(struct port_vhost *v);
 
+/* End a connection whose front-end took the guest's memory away, or made a call of the guest wait.
+ * Thread: any, also in a signal handler. May wait: no. */
+void vhost_guest_memory_gone(int vid);
+void vhost_guest_call_blocked(int vid);
+
 #endif

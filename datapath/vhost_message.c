@@ -303,6 +303,16 @@ vhost_guard_before(struct vhost_guard *guard, struct vhost_message *msg)
 	}
 }
 
+bool
+vhost_guard_same_addr(const struct vhost_guard *guard, const struct vhost_message *msg)
+{
+	uint32_t i = msg->payload.addr.index;
+
+	return guard->ring[i].desc == msg->payload.addr.desc &&
+	       guard->ring[i].used == msg->payload.addr.used &&
+	       guard->ring[i].avail == msg->payload.addr.avail;
+}
+
 static void
 features_set(struct vhost_guard *g, uint64_t features)
 {
@@ -335,6 +345,11 @@ vhost_guard_after(struct vhost_guard *guard, const struct vhost_message *msg)
 		break;
 	case VU_SET_VRING_BASE:
 		guard->ring[i].base = msg->payload.ring.num;
+		break;
+	case VU_SET_VRING_ADDR:
+		guard->ring[i].desc = msg->payload.addr.desc;
+		guard->ring[i].used = msg->payload.addr.used;
+		guard->ring[i].avail = msg->payload.addr.avail;
 		break;
 	case VU_GET_VRING_BASE: /* stops the ring and frees what SET_VRING_NUM made */
 		guard->ring[i].size = 0;

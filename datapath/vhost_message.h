@@ -47,6 +47,7 @@ enum vhost_request {
 
 #define VHOST_MESSAGE_REGIONS_MAX 8
 #define VHOST_MESSAGE_NEED_REPLY (1u << 3)
+#define VHOST_MESSAGE_RING_MASK 0xff /* of messages with a ring and a descriptor */
 
 struct vhost_message_region {
 	uint64_t guest_addr;
@@ -66,6 +67,11 @@ struct vhost_message {
 		struct {
 			uint32_t index, num;
 		} ring;
+		struct {
+			uint32_t index, flags;
+			uint64_t desc, used, avail; /* the front-end's addresses */
+			uint64_t log; /* the guest's, of the used ring */
+		} addr;
 		struct {
 			uint32_t n_regions, padding;
 			struct vhost_message_region region[VHOST_MESSAGE_REGIONS_MAX];
@@ -88,6 +94,7 @@ struct vhost_guard {
 		uint32_t size; /* 0: not told since the ring was stopped */
 		uint32_t base; /* UINT32_MAX: not known */
 		bool mapped; /* the library may have translated its addresses */
+		uint64_t desc, used, avail; /* of the last SET_VRING_ADDR */
 	} ring[2 * DP_QUEUES_MAX];
 };
 
@@ -113,6 +120,9 @@ vhost_guard_broken(const struct vhost_guard *guard)
 {
 	return guard->unfinished != 0;
 }
+
+/* True if a SET_VRING_ADDR says what was said before, of the log's address apart. */
+bool vhost_guard_same_addr(const struct vhost_guard *guard, const struct vhost_message *msg);
 
 /* True if the request changes rings or memory under a running port, of which librte_vhost tells
  * by no other callback. */

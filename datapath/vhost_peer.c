@@ -51,8 +51,7 @@ has_peer(int fd)
 
 struct accepted {
 	const char *path;
-	bool (*known)(int fd, const void *arg);
-	const void *arg;
+	bool (*known)(int fd);
 };
 
 static bool
@@ -65,14 +64,13 @@ is_accepted(int fd, const void *arg)
 
 	return own_name(fd, &un, &len) && len >= NO_NAME + n &&
 	       memcmp(un.sun_path, a->path, n) == 0 &&
-	       (len == NO_NAME + n || un.sun_path[n] == '\0') && has_peer(fd) &&
-	       !a->known(fd, a->arg);
+	       (len == NO_NAME + n || un.sun_path[n] == '\0') && has_peer(fd) && !a->known(fd);
 }
 
 int
-vhost_peer_find_accepted(const char *path, bool (*known)(int fd, const void *arg), const void *arg)
+vhost_peer_find_accepted(const char *path, bool (*known)(int fd))
 {
-	struct accepted a = {.path = path, .known = known, .arg = arg};
+	struct accepted a = {.path = path, .known = known};
 
 	return find_fd(is_accepted, &a);
 }

@@ -14,11 +14,10 @@
  */
 
 /*
- * The connection that was accepted on the socket bound to `path` and for which `known(fd, arg)`
- * says no. Errors: -ENOENT (none), or why the look failed. Thread: any. May wait: no.
+ * The connection that was accepted on the socket bound to `path` and for which `known(fd)` says
+ * no. Errors: -ENOENT (none), or why the look failed. Thread: any. May wait: no.
  */
-int vhost_peer_find_accepted(const char *path, bool (*known)(int fd, const void *arg),
-			     const void *arg);
+int vhost_peer_find_accepted(const char *path, bool (*known)(int fd));
 
 /*
  * The socket that rte_vhost_driver_register() has made for a client port and that is not connected

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/virtio_net.h>
 #include <netinet/in.h>
+#include <string.h>
 
 #include <rte_ether.h>
 #include <rte_ip.h>
@@ -26,9 +27,6 @@
 /* All that a request is made of. */
 #define VNET_TX_FLAGS \
 	(RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6)
-
-/* No honest stack goes below: Linux' TCP_MIN_SND_MSS less 40 bytes of options. */
-#define VNET_SEGMENT_BYTES_MIN 8
 
 #define VNET_L3_LEN_MAX ((1U << RTE_MBUF_L3_LEN_BITS) - 1)
 
@@ -158,6 +156,18 @@ vnet_can_for(const struct rte_mbuf *m, unsigned int can)
 	return can;
 }
 
+unsigned int
+vnet_needs(const struct rte_mbuf *m)
+{
+	unsigned int needs = VNET_CAN_CSUM;
+
+	if (!(m->ol_flags & RTE_MBUF_F_TX_L4_MASK))
+		return 0;
+	if (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG)
+		needs |= m->ol_flags & RTE_MBUF_F_TX_IPV4 ? VNET_CAN_TSO4 : VNET_CAN_TSO6;
+	return needs;
+}
+
 static bool
 vnet_must_segment(const struct rte_mbuf *m, unsigned int can)
 {
@@ -244,6 +254,33 @@ vnet_sum(const struct rte_mbuf *m, uint32_t offset, uint32_t bytes)
 		offset = 0;
 	}
 	return sum;
+}
+
+int
+vnet_sum_up(struct rte_mbuf *m, uint32_t start, uint32_t offset)
+{
+	uint16_t sum;
+
+	if (start + offset + sizeof(sum) > m->data_len)
+		return -EINVAL;
+	sum = (uint16_t)~__rte_raw_cksum_reduce(vnet_sum(m, start, m->pkt_len - start));
+	memcpy(rte_pktmbuf_mtod_offset(m, void *, start + offset), &sum, sizeof(sum));
+	return 0;
+}
+
+void
+vnet_write_pseudo_sum(struct rte_mbuf *m)
+{
+	bool is_tcp = (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_TCP_CKSUM;
+	uint32_t l4 = vnet_l4_offset(m);
+	uint16_t l4_bytes = m->ol_flags & RTE_MBUF_F_TX_TCP_SEG ? (uint16_t)(m->pkt_len - l4) :
+								  (uint16_t)vnet_l4_bytes(m);
+	uint16_t sum = vnet_pseudo_sum(m, is_tcp ? IPPROTO_TCP : IPPROTO_UDP, l4_bytes);
+
+	if (is_tcp)
+		rte_pktmbuf_mtod_offset(m, struct rte_tcp_hdr *, l4)->cksum = sum;
+	else
+		rte_pktmbuf_mtod_offset(m, struct rte_udp_hdr *, l4)->dgram_cksum = sum;
 }
 
 /* Makes the checksum that m, which is ours alone, asks for. */

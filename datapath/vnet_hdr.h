@@ -29,6 +29,9 @@ unsigned int vnet_can_of_guest(uint64_t features);
  */
 int vnet_request_from_rx(struct rte_mbuf *m);
 
+/* What an output must do itself for the frame to be handed on as it is, 0: it asks for nothing. */
+unsigned int vnet_needs(const struct rte_mbuf *m);
+
 /* True if the frame asks for something that `can` does not cover. */
 bool vnet_must_finish(const struct rte_mbuf *m, unsigned int can);
 
@@ -39,6 +42,18 @@ bool vnet_must_finish(const struct rte_mbuf *m, unsigned int can);
  * made them. Returns how many, or -ENOMEM, -ENOTSUP (no software for this request), -E2BIG.
  * Thread: lcore.
  */
+/* No honest stack asks for smaller segments: Linux' TCP_MIN_SND_MSS less 40 bytes of options. */
+#define VNET_SEGMENT_BYTES_MIN 8
+
+/* Carries out the plain request of virtio, whatever the protocol: puts the sum of all from `start` on
+ * at `start` + `offset`. Returns 0, or -EINVAL where `start` is not in the first mbuf, or the sum's
+ * place is not. Thread: lcore. */
+int vnet_sum_up(struct rte_mbuf *m, uint32_t start, uint32_t offset);
+
+/* Writes the sum of the pseudo header to where a guest that gets the request expects it: with the
+ * length, also for what is to be segmented. m is ours alone. Thread: lcore. */
+void vnet_write_pseudo_sum(struct rte_mbuf *m);
+
 #define VNET_SEGS_MAX 256 /* 64 KiB in segments of 256 bytes: paths down to an MTU of 308 */
 int vnet_finish(struct rte_mbuf *m, unsigned int can, struct rte_mempool *pool,
 		struct rte_mbuf **out, uint16_t max);

@@ -3,9 +3,9 @@
 
 #include <stdatomic.h>
 
-#include <rte_lcore.h>
 #include <rte_vhost.h>
 
+#include "datapath/call.h"
 #include "datapath/mempool.h"
 #include "datapath/port_vhost.h"
 #include "datapath/stats.h"
@@ -30,29 +30,30 @@ vring_consumed(int vid, uint16_t vring)
 	return avail;
 }
 
-/* Drops what can't be forwarded as its header asks; the rest keeps its order. */
-static void
-vring_library_requests(struct port_queue *q, struct burst *b)
+/* Drops what can't be forwarded as its header asks; the rest keeps its order. Returns how many. */
+static uint16_t
+vring_library_requests(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 {
-	uint16_t i, n = 0;
+	uint16_t i, kept = 0;
 
-	for (i = 0; i < b->n; i++) {
-		if (likely(vnet_request_from_rx(b->mbuf[i]) == 0)) {
-			b->mbuf[n++] = b->mbuf[i];
+	for (i = 0; i < n; i++) {
+		if (likely(vnet_request_from_rx(m[i]) == 0)) {
+			m[kept++] = m[i];
 		} else {
-			rte_pktmbuf_free(b->mbuf[i]);
+			rte_pktmbuf_free(m[i]);
 			stats_add(&q->stats.in_drop[DP_IN_BAD_FRAME], 1);
 		}
 	}
-	b->n = n;
+	return kept;
 }
 
 void
 vring_library_rx(struct port_queue *q, struct burst *b)
 {
 	struct port_vhost *p = port_vhost_of(q->port);
-	uint16_t vring = VRING_FROM_GUEST(q->index), before = 0, consumed;
+	uint16_t vring = VRING_FROM_GUEST(q->index), before = 0, consumed, n, taken;
 	int vid = atomic_load_explicit(&p->vid, memory_order_acquire);
+	struct rte_mbuf *m[BURST_MAX];
 	bool packed;
 
 	if (vid < 0 || !atomic_load_explicit(&p->enabled[vring], memory_order_relaxed))
@@ -60,18 +61,24 @@ vring_library_rx(struct port_queue *q, struct burst *b)
 	packed = atomic_load_explicit(&p->negotiated, memory_order_relaxed) & VRING_PACKED;
 	if (!packed)
 		before = vring_consumed(vid, vring);
-	b->n = rte_vhost_dequeue_burst(vid, vring, mempool_of_lcore(rte_lcore_id()), b->mbuf,
-				       BURST_MAX);
-	if (unlikely(b->n < BURST_MAX && !packed)) {
+	call_begin(vid);
+	n = rte_vhost_dequeue_burst(vid, vring, mempool_of_lcore(b->lcore), m, BURST_MAX);
+	call_end();
+	if (unlikely(n < BURST_MAX && !packed)) {
 		/* The library takes a chain that is no frame (or that a dry pool could not hold)
 		 * and says nothing. A packed ring's index counts descriptors, so that there such
 		 * a frame stays uncounted. A chain whose head or addresses are wrong it does not
 		 * take at all: that guest's queue stands still. */
 		consumed = vring_consumed(vid, vring) - before;
-		if (unlikely(consumed > b->n))
-			stats_add(&q->stats.in_drop[DP_IN_BAD_RING], consumed - b->n);
+		if (unlikely(consumed > n))
+			stats_add(&q->stats.in_drop[DP_IN_BAD_RING], consumed - n);
 	}
-	vring_library_requests(q, b);
+	n = vring_library_requests(q, m, n);
+	taken = burst_of_mbufs(b, m, n);
+	if (unlikely(taken < n)) {
+		rte_pktmbuf_free_bulk(&m[taken], n - taken);
+		stats_add(&q->stats.in_drop[DP_IN_BAD_RING], n - taken);
+	}
 }
 
 /* The guest's side of a queue, for one burst. */
@@ -87,9 +94,12 @@ static uint16_t
 vring_library_put(const struct vring_tx *tx, struct rte_mbuf **m, uint16_t n)
 {
 	struct dp_stats *stats = &tx->q->stats;
-	uint16_t sent = rte_vhost_enqueue_burst(tx->vid, tx->vring, m, n), i;
 	uint64_t bytes = 0;
+	uint16_t sent, i;
 
+	call_begin(tx->vid);
+	sent = rte_vhost_enqueue_burst(tx->vid, tx->vring, m, n);
+	call_end();
 	for (i = 0; i < sent; i++)
 		bytes += m[i]->pkt_len;
 	stats_add(&stats->out_packets, sent);
@@ -140,8 +150,10 @@ vring_library_finish(const struct vring_tx *tx, struct rte_mbuf *m, unsigned int
 		stats_add(&stats->out_drop[DP_OUT_OFFLOAD], 1);
 		return;
 	}
+	call_begin(tx->vid);
 	for (i = 0; i < n && sent > 0; i += sent)
 		sent = rte_vhost_enqueue_burst(tx->vid, tx->vring, &seg[i], (uint16_t)(n - i));
+	call_end();
 	if (i == n) {
 		stats_add(&stats->out_packets, 1);
 		stats_add(&stats->out_bytes, m->pkt_len);
@@ -185,19 +197,4 @@ vring_library_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 			vring_library_finish(&tx, m[i], can);
 	}
 	vring_library_enqueue(&tx, &m[from], n - from);
-}
-
-uint16_t
-vring_library_tx_queue(const struct port *p, uint16_t wanted)
-{
-	const struct port_vhost *v = (const struct port_vhost *)p;
-	uint16_t first = wanted % p->n_queues, pair = first;
-
-	do {
-		if (likely(atomic_load_explicit(&v->enabled[VRING_TO_GUEST(pair)],
-						memory_order_relaxed)))
-			return pair;
-		pair = (uint16_t)(pair + 1 == p->n_queues ? 0 : pair + 1);
-	} while (pair != first);
-	return first;
 }

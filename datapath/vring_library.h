@@ -15,6 +15,5 @@
 /* The operations of struct port_ops. Thread: the lcore that owns q. */
 void vring_library_rx(struct port_queue *q, struct burst *b);
 void vring_library_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n);
-uint16_t vring_library_tx_queue(const struct port *p, uint16_t wanted);
 
 #endif

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -24,9 +25,23 @@
 #define WORKER_NAP_FIRST_US 10
 #define WORKER_NAP_LAST_US 200
 
+/*
+ * A queue that was found empty so many times in a row is cold: it costs a busy lcore nothing more
+ * than a look every WORKER_SWEEP_US, which is what it may add to the way of its next frame. A round
+ * that found nothing looks at all of them.
+ */
+#define WORKER_COLD 64
+#define WORKER_SWEEP_US 50
+#define WORKER_POLLS_MAX (DP_PORTS_MAX * DP_QUEUES_MAX)
+
 struct worker {
 	struct dp_lcore_stats stats; /* writer: this lcore */
 	bool idle_sleep;
+	uint64_t sweep_cycles, swept_at;
+	uint64_t generation; /* of the snapshot that the next three are about */
+	unsigned int n_hot;
+	uint16_t hot[WORKER_POLLS_MAX]; /* indices into its poll list */
+	uint8_t empty[WORKER_POLLS_MAX]; /* of each: in vain so many times; WORKER_COLD: is cold */
 	struct burst burst;
 	struct forward forward;
 } __rte_cache_aligned;
@@ -37,26 +52,86 @@ static struct {
 	atomic_bool stop;
 } workers;
 
-/* One look at everything that this lcore has to do. Returns how many frames that moved. */
+/* One look at one queue. Returns how many frames that moved. */
+static inline unsigned int
+worker_poll(struct worker *w, const struct snapshot *snap, const struct snap_poll *poll)
+{
+	const struct port_ops *ops;
+	struct burst *b = &w->burst;
+	uint16_t taken;
+
+	burst_clear(b);
+	poll->rx(poll->queue, b);
+	if (b->n == 0)
+		return 0;
+	ops = poll->queue->port->ops;
+	taken = forward_burst(&w->forward, snap, poll->sp, poll->queue, b);
+	if (ops->rx_done != NULL)
+		ops->rx_done(poll->queue, b, taken);
+	burst_release(b);
+	return taken;
+}
+
+/* Looks at the queues that had something lately. */
 static unsigned int
-worker_round(struct worker *w)
+worker_poll_hot(struct worker *w, const struct snapshot *snap)
+{
+	const struct snap_poll *poll = snap->lcore[w->forward.lcore].poll;
+	unsigned int i = 0, in = 0, moved;
+
+	while (i < w->n_hot) {
+		uint16_t k = w->hot[i];
+
+		moved = worker_poll(w, snap, &poll[k]);
+		in += moved;
+		if (likely(moved != 0))
+			w->empty[k] = 0;
+		else if (++w->empty[k] == WORKER_COLD) {
+			w->hot[i] = w->hot[--w->n_hot];
+			continue;
+		}
+		i++;
+	}
+	return in;
+}
+
+/* Looks at all the others. */
+static unsigned int
+worker_sweep(struct worker *w, const struct snapshot *snap)
+{
+	const struct snap_poll *poll = snap->lcore[w->forward.lcore].poll;
+	unsigned int n = snap->lcore[w->forward.lcore].n, i, in = 0, moved;
+
+	for (i = 0; i < n; i++) {
+		if (w->empty[i] != WORKER_COLD)
+			continue;
+		moved = worker_poll(w, snap, &poll[i]);
+		if (likely(moved == 0))
+			continue;
+		in += moved;
+		w->empty[i] = 0;
+		w->hot[w->n_hot++] = (uint16_t)i;
+	}
+	return in;
+}
+
+/* One look at what this lcore has to do. Returns how many frames that moved. */
+static unsigned int
+worker_round(struct worker *w, uint64_t now)
 {
 	const struct snapshot *snap = atomic_load_explicit(&snapshot_current, memory_order_acquire);
-	unsigned int lcore = w->forward.lcore;
-	const struct snap_poll *poll = snap->lcore[lcore].poll;
-	const struct snap_poll *end = poll + snap->lcore[lcore].n;
-	struct burst *b = &w->burst;
-	unsigned int in = 0;
+	unsigned int lcore = w->forward.lcore, in;
 
-	for (; poll < end; poll++) {
-		b->n = 0;
-		poll->queue->port->ops->rx(poll->queue, b);
-		if (b->n == 0)
-			continue;
-		in += b->n;
-		burst_look(b);
-		forward_burst(&w->forward, snap, poll->sp, poll->queue, b);
-		burst_release(b);
+	if (unlikely(snap->generation != w->generation)) {
+		w->generation = snap->generation;
+		w->n_hot = 0;
+		memset(w->empty, WORKER_COLD, snap->lcore[lcore].n);
+		w->swept_at = now - w->sweep_cycles;
+	}
+	in = worker_poll_hot(w, snap);
+	if (in == 0 || now - w->swept_at >= w->sweep_cycles) {
+		in += worker_sweep(w, snap);
+		w->swept_at = now;
 	}
 	stats_add(&w->stats.packets, in);
 	return in + (workers.n > 1 ? inbox_take(lcore) : 0);
@@ -88,7 +163,7 @@ worker_main(void *arg)
 	prctl(PR_SET_TIMERSLACK, 1);
 	rcu_online(lcore);
 	while (!atomic_load_explicit(&workers.stop, memory_order_relaxed)) {
-		unsigned int moved = worker_round(w);
+		unsigned int moved = worker_round(w, then);
 
 		rcu_quiescent(lcore);
 		now = rte_rdtsc();
@@ -127,6 +202,8 @@ worker_start(const struct dp_config *config)
 		w->stats.node = c->node;
 		w->idle_sleep = config->idle_sleep;
 		w->forward.lcore = lcore;
+		w->burst.lcore = (uint8_t)lcore;
+		w->sweep_cycles = rte_get_tsc_hz() / 1000000 * WORKER_SWEEP_US;
 		workers.of[lcore] = w;
 	}
 	workers.n = config->n_lcores;

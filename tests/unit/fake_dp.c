@@ -130,3 +130,41 @@ dp_lcore_stats(unsigned int lcore, struct dp_lcore_stats *stats)
 	*stats = (struct dp_lcore_stats){.lcore = lcore};
 	return lcore <= 2 ? 0 : -ENOENT;
 }
+
+int
+dp_capture_start(int port, unsigned int snaplen, struct err *err)
+{
+	if (refused(err) < 0)
+		return -ENOMEM;
+	fake_dp.port[port].captured = true;
+	fake_dp.port[port].snaplen = snaplen;
+	return 0;
+}
+
+bool
+dp_capture_read(int port, struct dp_captured *frame)
+{
+	static uint8_t data[UINT16_MAX];
+	unsigned int snaplen = fake_dp.port[port].snaplen;
+
+	if (!fake_dp.port[port].captured || fake_dp.frames_read == fake_dp.frames)
+		return false;
+	memset(data, fake_dp.frames_read, sizeof(data));
+	*frame = (struct dp_captured){
+		.port = port,
+		.to_guest = fake_dp.frames_read % 2,
+		.time_ns = fake_dp.frame_time_ns,
+		.frame_bytes = fake_dp.frame_bytes,
+		.bytes = fake_dp.frame_bytes < snaplen ? fake_dp.frame_bytes : snaplen,
+		.data = data,
+	};
+	fake_dp.frames_read++;
+	return true;
+}
+
+uint64_t
+dp_capture_stop(int port)
+{
+	fake_dp.port[port].captured = false;
+	return fake_dp.frames_lost;
+}

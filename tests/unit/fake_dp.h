@@ -19,7 +19,15 @@ struct fake_dp {
 		struct dp_port_config config; /* of an uplink: bridge and rules */
 		unsigned int queues;
 		uint8_t lcore[DP_QUEUES_MAX];
+		bool captured;
+		unsigned int snaplen;
 	} port[8];
+
+	/* What passes captured ports: so many frames, each with its number in all of its bytes. */
+	unsigned int frames, frames_read;
+	uint32_t frame_bytes;
+	int64_t frame_time_ns;
+	uint64_t frames_lost;
 
 	int connect_result; /* of dp_port_connect() */
 	unsigned int connects;

@@ -41,7 +41,7 @@ sum16(const uint8_t *at, unsigned int len, uint32_t sum)
 }
 
 uint32_t
-transport_sum(const struct frame *f, bool v6, uint8_t proto, unsigned int l4_bytes)
+transport_sum(const struct wire_frame *f, bool v6, uint8_t proto, unsigned int l4_bytes)
 {
 	uint8_t tail[4] = {(uint8_t)(l4_bytes >> 8), (uint8_t)l4_bytes, 0, proto};
 	uint32_t sum;
@@ -101,7 +101,7 @@ build_l3(const struct frame_spec *s, uint8_t *at, unsigned int l4_bytes)
 }
 
 void
-frame_build(const struct frame_spec *s, struct frame *f)
+frame_build(const struct frame_spec *s, struct wire_frame *f)
 {
 	unsigned int i;
 	uint8_t *at;
@@ -133,7 +133,7 @@ frame_build(const struct frame_spec *s, struct frame *f)
 }
 
 struct rte_mbuf *
-frame_to_mbuf(const struct frame *f, unsigned int mbuf_bytes, struct rte_mempool *pool)
+frame_to_mbuf(const struct wire_frame *f, unsigned int mbuf_bytes, struct rte_mempool *pool)
 {
 	struct rte_mbuf *head = NULL, *m;
 	unsigned int offset = 0, n;
@@ -154,7 +154,7 @@ frame_to_mbuf(const struct frame *f, unsigned int mbuf_bytes, struct rte_mempool
 }
 
 void
-frame_from_mbuf(const struct rte_mbuf *m, const struct frame *like, struct frame *f)
+frame_from_mbuf(const struct rte_mbuf *m, const struct wire_frame *like, struct wire_frame *f)
 {
 	f->l2 = like->l2;
 	f->l3 = like->l3;

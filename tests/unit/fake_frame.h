@@ -33,7 +33,7 @@ struct frame_spec {
 	unsigned int mbuf_bytes; /* in each mbuf; 0: 2048 */
 };
 
-struct frame {
+struct wire_frame { /* as on the wire */
 	uint8_t byte[FRAME_MAX];
 	unsigned int l2, l3, l4, len; /* lengths of headers and frame */
 };
@@ -46,16 +46,16 @@ uint32_t get32(const uint8_t *at);
 uint32_t sum16(const uint8_t *at, unsigned int len, uint32_t sum);
 
 /* The sum of pseudo header and transport: 0xffff where the checksum is right. */
-uint32_t transport_sum(const struct frame *f, bool v6, uint8_t proto, unsigned int l4_bytes);
+uint32_t transport_sum(const struct wire_frame *f, bool v6, uint8_t proto, unsigned int l4_bytes);
 
 /* Sums are wrong but that of an IPv4 header; the payload is a pattern. */
-void frame_build(const struct frame_spec *s, struct frame *f);
+void frame_build(const struct frame_spec *s, struct wire_frame *f);
 
 /* The caller's; in mbufs of `mbuf_bytes` (0: 2048). */
-struct rte_mbuf *frame_to_mbuf(const struct frame *f, unsigned int mbuf_bytes,
+struct rte_mbuf *frame_to_mbuf(const struct wire_frame *f, unsigned int mbuf_bytes,
 			       struct rte_mempool *pool);
 
 /* The mbuf's bytes, with header lengths as in `like`, which may be f. */
-void frame_from_mbuf(const struct rte_mbuf *m, const struct frame *like, struct frame *f);
+void frame_from_mbuf(const struct rte_mbuf *m, const struct wire_frame *like, struct wire_frame *f);
 
 #endif

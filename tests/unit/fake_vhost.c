@@ -16,7 +16,11 @@
 #define FAKE_SOCKETS 8
 #define FAKE_VIDS 16
 
+#define FAKE_RING_ROOM 0x1000 /* in the guest's memory, for each */
+#define FAKE_USED 0x300
+
 struct fake_vhost fake;
+static uint8_t fake_memory[2][FAKE_MEMORY_BYTES] __attribute__((aligned(FAKE_RING_ROOM)));
 
 static struct fake_socket {
 	char path[DP_PATH_SIZE]; /* "": free */
@@ -45,6 +49,10 @@ int __wrap_rte_vhost_get_ifname(int vid, char *buf, size_t len);
 int __wrap_rte_vhost_get_negotiated_features(int vid, uint64_t *features);
 uint16_t __wrap_rte_vhost_get_vring_num(int vid);
 int __wrap_rte_vhost_get_numa_node(int vid);
+int __wrap_rte_vhost_get_vhost_vring(int vid, uint16_t vring, struct rte_vhost_vring *out);
+int __wrap_rte_vhost_get_vring_base(int vid, uint16_t vring, uint16_t *avail, uint16_t *used);
+int __wrap_rte_vhost_set_vring_base(int vid, uint16_t vring, uint16_t avail, uint16_t used);
+int __wrap_rte_vhost_get_mem_table(int vid, struct rte_vhost_memory **table);
 int __wrap_rte_vhost_enable_guest_notification(int vid, uint16_t vring, int enable);
 int __wrap_rte_vhost_extern_callback_register(int vid, const struct rte_vhost_user_extern_ops *o,
 					      void *ctx);
@@ -57,7 +65,11 @@ void __wrap_vhost_doorbell_ring(void);
 static void
 fake_happened(const char *what)
 {
-	size_t len = strlen(fake.log);
+	size_t len = strlen(fake.log), n = strlen(what);
+
+	/* Waiting twice is waiting. */
+	if (len >= n && strcmp(what, "grace") == 0 && strcmp(fake.log + len - n, what) == 0)
+		return;
 
 	snprintf(fake.log + len, sizeof(fake.log) - len, "%s%s", len > 0 ? " " : "", what);
 }
@@ -73,6 +85,33 @@ fake_log(void)
 }
 
 void
+fake_map(unsigned int which)
+{
+	unsigned int i;
+
+	fake.memory = fake_memory[which];
+	for (i = 0; i < FAKE_RINGS; i++) {
+		uint8_t *at = fake.memory + i * FAKE_RING_ROOM;
+
+		fake.ring[i].desc = (struct vring_desc *)at;
+		fake.ring[i].avail = (struct vring_avail *)(at + FAKE_RING_SIZE * 16);
+		fake.ring[i].used = (struct vring_used *)(at + FAKE_USED);
+		fake.ring[i].size = FAKE_RING_SIZE;
+		fake.ring[i].log_guest_addr = FAKE_MEMORY_ADDR + i * FAKE_RING_ROOM + FAKE_USED;
+	}
+}
+
+unsigned int
+fake_live(void)
+{
+	unsigned int live = 0, i;
+
+	for (i = 0; fake.watched->ring != NULL && i < 2U * fake.watched->base.n_queues; i++)
+		live |= (unsigned int)fake.watched->ring[i].live << i;
+	return live;
+}
+
+void
 fake_reset(void)
 {
 	int i;
@@ -80,6 +119,9 @@ fake_reset(void)
 	memset(&fake, 0, sizeof(fake));
 	fake.library_features = UINT64_MAX;
 	fake.rings = 2;
+	fake_map(0);
+	for (i = 0; i < FAKE_RINGS; i++)
+		fake.ring[i].callfd = -1;
 	for (i = 0; i < FAKE_VIDS; i++)
 		conns[i] = (struct fake_conn){.fd = -1};
 }
@@ -285,6 +327,55 @@ __wrap_rte_vhost_get_numa_node(int vid)
 }
 
 int
+__wrap_rte_vhost_get_vhost_vring(int vid, uint16_t vring, struct rte_vhost_vring *out)
+{
+	(void)vid;
+	if (vring >= FAKE_RINGS)
+		return -1;
+	*out = fake.ring[vring];
+	return 0;
+}
+
+int
+__wrap_rte_vhost_get_vring_base(int vid, uint16_t vring, uint16_t *avail, uint16_t *used)
+{
+	(void)vid;
+	*avail = *used = fake.base[vring];
+	return 0;
+}
+
+int
+__wrap_rte_vhost_set_vring_base(int vid, uint16_t vring, uint16_t avail, uint16_t used)
+{
+	static const char *const what[FAKE_RINGS] = {"base0", "base1", "base2", "base3"};
+
+	(void)vid;
+	if (avail != used || vring >= FAKE_RINGS)
+		abort();
+	fake.base[vring] = avail;
+	fake_happened(what[vring]);
+	return 0;
+}
+
+int
+__wrap_rte_vhost_get_mem_table(int vid, struct rte_vhost_memory **table)
+{
+	struct rte_vhost_memory *t = calloc(1, sizeof(*t) + sizeof(t->regions[0]));
+
+	(void)vid;
+	if (fake.memory == NULL || t == NULL) {
+		free(t);
+		return -1;
+	}
+	t->nregions = 1;
+	t->regions[0].guest_phys_addr = FAKE_MEMORY_ADDR;
+	t->regions[0].size = FAKE_MEMORY_BYTES;
+	t->regions[0].host_user_addr = (uintptr_t)fake.memory;
+	*table = t;
+	return 0;
+}
+
+int
 __wrap_rte_vhost_enable_guest_notification(int vid, uint16_t vring, int enable)
 {
 	(void)vid;
@@ -308,6 +399,7 @@ __wrap_rte_rcu_qsbr_synchronize(struct rte_rcu_qsbr *v, unsigned int thread_id)
 	(void)v;
 	(void)thread_id;
 	fake.vid_at_grace = fake.watched->vid;
+	fake.live_at_grace = fake_live();
 	fake_happened("grace");
 }
 
@@ -339,6 +431,8 @@ __wrap_event_post(enum dp_event_type type, uint16_t port, uint64_t value)
 		[DP_EVENT_PORT_DOWN] = "down",
 		[DP_EVENT_PEER_REFUSED] = "refused",
 		[DP_EVENT_PEER_BAD_MESSAGE] = "bad-message",
+		[DP_EVENT_RING_STOPPED] = "stopped",
+		[DP_EVENT_MEMORY_GONE] = "memory-gone",
 	};
 
 	(void)port;

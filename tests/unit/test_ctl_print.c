@@ -106,6 +106,44 @@ port_card_tells_all(void **state)
 }
 
 static void
+a_stopped_ring_is_not_overlooked(void **state)
+{
+	static const char port[] =
+		"{\"name\": \"vm1\", \"state\": \"up\", \"queues\": [{\"queue\": 0, \"lcore\": 1},"
+		" {\"queue\": 1, \"lcore\": 1, \"stopped_from_guest\": \"a loop\"}]}";
+	static const char line[] =
+		"vm1: queue 1 from the guest is STOPPED, as the guest broke its"
+		" ring (a loop); it runs again when the guest resets the device\n";
+	char *list, *card, *text = malloc(sizeof(port) + 2);
+
+	(void)state;
+	sprintf(text, "[%s]", port);
+	list = printed("port.list", text, "{}");
+	card = printed("port.get", port, "{}");
+	assert_holds(list, "up, STOPPED");
+	assert_holds(list, line);
+	assert_holds(card, line);
+	free(list);
+	free(card);
+	free(text);
+}
+
+static void
+captures_are_a_table(void **state)
+{
+	(void)state;
+	assert_printed("capture.list",
+		       "[{\"port\": \"a\", \"file\": \"/a\", \"running\": true, \"packets\": 1234,"
+		       " \"bytes\": 2000}, {\"port\": \"b\", \"file\": \"/b\", \"running\": false,"
+		       " \"packets\": 1, \"bytes\": 0, \"lost\": 5, \"reason\": \"it is full\"}]",
+		       "PORT  PACKETS  SIZE  LOST  STATE              FILE\n"
+		       "a       1,234  2 kB     -  running            /a\n"
+		       "b           1   0 B     5  ended: it is full  /b\n");
+	assert_printed("capture.list", "[]",
+		       "no captures: `sluicectl capture start PORT --file FILE` begins one\n");
+}
+
+static void
 stats_show_reasons_that_matter(void **state)
 {
 	char *text = printed("port.stats", STATS, "{}");
@@ -245,6 +283,8 @@ main(void)
 		cmocka_unit_test(port_list_is_a_table),
 		cmocka_unit_test(empty_lists_are_words),
 		cmocka_unit_test(port_card_tells_all),
+		cmocka_unit_test(a_stopped_ring_is_not_overlooked),
+		cmocka_unit_test(captures_are_a_table),
 		cmocka_unit_test(stats_show_reasons_that_matter),
 		cmocka_unit_test(stats_of_queues_when_asked),
 		cmocka_unit_test(failures_are_told),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -61,6 +62,14 @@ check(uint32_t bytes, struct frame_accepts accepts)
 	return frame_check(buffer.header, bytes, &view, accepts);
 }
 
+static bool
+is_for(const uint8_t *first, uint32_t count)
+{
+	struct frame_macs macs = frame_macs(first, count);
+
+	return frame_is_for(frame(), &macs);
+}
+
 static void
 what_is_built_is_read(void **state)
 {
@@ -76,8 +85,9 @@ what_is_built_is_read(void **state)
 	assert_int_equal(view.l2_bytes, 14);
 	assert_true(view.is_last);
 	assert_false(view.is_tcp);
-	assert_true(frame_is_for(frame(), frame_mac_word(plain.dst)));
-	assert_false(frame_is_for(frame(), frame_mac_word(plain.src)));
+	assert_true(is_for(plain.dst, 1));
+	assert_false(is_for(plain.src, 1));
+	assert_true(is_for(plain.src, 2));
 	assert_null(check(64, accepts_nothing));
 }
 
@@ -223,26 +233,51 @@ a_checksum_request_moves_with_the_tag(void **state)
 	assert_string_equal(check(100, accepts_all), "checksum request at the wrong place");
 }
 
+/* A head from a template, with other lengths, addresses and tag, is what building it anew gives. */
 static void
-resized_is_like_built(void **state)
+a_head_is_like_built(void **state)
 {
-	static const uint32_t sizes[] = {64, 65, 1518, 333, 9000, 64};
-	struct frame_spec spec = plain;
-	uint8_t *tag = frame() + frame_tag_offset(&plain);
-	size_t i;
+	static uint8_t built[FRAME_UDP_HEAD_BYTES];
+	uint8_t head[FRAME_UDP_HEAD_BYTES];
+	uint32_t bytes;
 
 	(void)state;
-	spec.csum_offload = true;
-	frame_build(buffer.header, &spec, 64);
-	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		frame_resize(buffer.header, sizes[i]);
-		frame_stamp(tag, false, i, 1);
-		frame_fill(tag, sizes[i] - frame_tag_offset(&plain), i);
-		assert_null(check(sizes[i], accepts_all));
-		finish_csum(sizes[i]);
-		assert_null(check(sizes[i], accepts_nothing));
-		frame_build(buffer.header, &spec, sizes[i]);
+	for (bytes = FRAME_MIN_BYTES; bytes < 9000; bytes += 7) {
+		struct frame_spec spec = plain, other;
+
+		spec.vlan = bytes % 2 ? 5 : 0;
+		spec.csum_offload = bytes % 3 == 0;
+		frame_build_head(head, &spec);
+		other = spec;
+		other.dst[5]++;
+		other.src[3]++; /* 65,536 behind */
+		other.vlan = spec.vlan ? 4094 : 0;
+		frame_build(buffer.header, &other, bytes);
+		memcpy(built, frame(), sizeof(built));
+		memset(frame(), 0xff, sizeof(built));
+		frame_put_head(frame(), head, spec.vlan ? 18 : 14, bytes);
+		frame_mac_add(frame(), 1);
+		frame_mac_add(frame() + 6, 65536);
+		if (spec.vlan)
+			frame_put_vlan(frame(), other.vlan);
+		assert_memory_equal(frame(), built, sizeof(built));
 	}
+}
+
+static void
+the_usual_tag_is_behind_udp(void **state)
+{
+	struct frame_spec spec = plain;
+
+	(void)state;
+	build(&spec, 64, 1);
+	assert_ptr_equal(frame_usual_tag(frame()), frame() + 42);
+	spec.vlan = 7;
+	build(&spec, 64, 1);
+	assert_ptr_equal(frame_usual_tag(frame()), frame() + 46);
+	spec.gso_bytes = 1000;
+	build(&spec, 128, 1);
+	assert_null(frame_usual_tag(frame()));
 }
 
 static void
@@ -314,7 +349,8 @@ main(void)
 		cmocka_unit_test(other_traffic_is_not_ours),
 		cmocka_unit_test(an_unfinished_checksum_needs_consent),
 		cmocka_unit_test(a_checksum_request_moves_with_the_tag),
-		cmocka_unit_test(resized_is_like_built),
+		cmocka_unit_test(a_head_is_like_built),
+		cmocka_unit_test(the_usual_tag_is_behind_udp),
 		cmocka_unit_test(a_tcp_frame_asks_for_segments),
 		cmocka_unit_test(a_segment_verifies_by_itself),
 	};

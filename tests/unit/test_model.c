@@ -402,6 +402,26 @@ without_a_state_directory_nothing_is_written(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void
+a_port_has_the_daemons_datapath_or_its_own(void **state)
+{
+	add_bridge("b");
+	model.library = true;
+	attach("{\"name\": \"p\", \"bridge\": \"b\"}");
+	assert_true(fake_dp.port[0].config.library);
+	attach("{\"name\": \"q\", \"bridge\": \"b\", \"datapath\": \"direct\"}");
+	assert_false(fake_dp.port[1].config.library);
+	attach("{\"name\": \"r\", \"bridge\": \"b\", \"datapath\": \"library\"}");
+	/* The daemon's word is not written down with the port. */
+	restart(state);
+	model.library = false;
+	assert_int_equal(model_load(&model, NULL), 0);
+	assert_int_equal(model_open(&model, NULL), 0);
+	assert_false(fake_dp.port[0].config.library);
+	assert_false(fake_dp.port[1].config.library);
+	assert_true(fake_dp.port[2].config.library);
+}
+
 int
 main(void)
 {
@@ -417,6 +437,7 @@ main(void)
 		TEST(what_cannot_be_restored_is_kept),
 		TEST(a_state_that_makes_no_sense_is_refused),
 		TEST(without_a_state_directory_nothing_is_written),
+		TEST(a_port_has_the_daemons_datapath_or_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,7 @@ without_anything_the_defaults_hold(void **state)
 	assert_null(o.group);
 	assert_false(o.group_reads_only);
 	assert_false(o.idle_sleep);
+	assert_false(o.library);
 	assert_string_equal(o.eal, "");
 	assert_int_equal(o.log_level, LOG_INFO);
 	assert_null(o.socket_group);
@@ -88,6 +89,7 @@ assert_everything(const struct options *o)
 	assert_string_equal(o->group, "root");
 	assert_true(o->group_reads_only);
 	assert_true(o->idle_sleep);
+	assert_true(o->library);
 	assert_string_equal(o->eal, "--foo --bar");
 	assert_int_equal(o->log_level, LOG_DEBUG);
 	assert_string_equal(o->socket_group, "root");
@@ -181,7 +183,6 @@ the_file_is_refused_by_line(void **state)
 		{"socket-group = \"no such group\"\n", 1, "no such group"},
 		{"socket-mode = \"0999\"\n", 1, "socket-mode"},
 		{"log-level = loud\n", 1, "log-level"},
-		{"datapath = direct\n", 1, "library"},
 		{"datapath = magic\n", 1, "datapath"},
 		{"ovsdb = \"unix:/x\"\n", 1, "ovsdb"},
 		{"config-check = true\n", 1, "config-check"},

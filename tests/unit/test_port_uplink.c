@@ -46,7 +46,7 @@ assert_mbufs_home(void)
 }
 
 static void
-write_capture(const struct frame *f, unsigned int n)
+write_capture(const struct wire_frame *f, unsigned int n)
 {
 	const uint32_t header[PCAP_HEADER / 4] = {0xa1b2c3d4, 2 | 4 << 16, 0, 0, 65535, 1};
 	const uint32_t record[PCAP_RECORD / 4] = {0, 0, f->len, f->len};
@@ -63,7 +63,7 @@ write_capture(const struct frame *f, unsigned int n)
 
 /* Reads one frame of what was sent; false at the end. */
 static bool
-read_capture(FILE *file, struct frame *f)
+read_capture(FILE *file, struct wire_frame *f)
 {
 	uint32_t record[PCAP_RECORD / 4];
 
@@ -182,7 +182,8 @@ info_tells_the_driver(void **state)
 	assert_true(p->is_uplink);
 	assert_int_equal(p->id, 3);
 	assert_int_equal(p->n_queues, 1);
-	assert_int_equal(p->ops->tx_queue(p, 7), 0);
+	assert_true(p->ops->tx_ready(p, 0));
+	assert_false(p->ops->tx_ready(p, 1));
 	p->ops->info(p, &info);
 	assert_string_equal(info.driver, "net_pcap");
 	assert_true(info.up && info.connected);
@@ -193,9 +194,9 @@ static void
 frames_come_in_as_they_are(void **state)
 {
 	const struct frame_spec spec = {.proto = UDP, .payload = 500, .tags = 1};
-	static struct frame f, got;
+	static struct wire_frame f, got;
+	static struct burst b;
 	unsigned int n = 0, i;
-	struct burst b;
 	struct port *p;
 
 	(void)state;
@@ -203,16 +204,18 @@ frames_come_in_as_they_are(void **state)
 	write_capture(&f, 100);
 	p = open_uplink(1500);
 	do {
+		burst_clear(&b);
 		p->ops->rx(&p->queue[0], &b);
 		for (i = 0; i < b.n; i++) {
-			frame_from_mbuf(b.mbuf[i], &f, &got);
-			assert_int_equal(got.len, f.len);
+			assert_true(b.frame[i].in_mbuf && b.frame[i].tagged);
+			assert_int_equal(b.frame[i].bytes, f.len);
+			assert_int_equal(b.frame[i].needs, 0);
+			frame_read(&b.frame[i], 0, f.len, got.byte);
 			assert_memory_equal(got.byte, f.byte, f.len);
-			assert_int_equal(b.mbuf[i]->ol_flags, 0);
 		}
-		rte_pktmbuf_free_bulk(b.mbuf, b.n);
 		n += b.n;
-	} while (b.n > 0);
+		burst_release(&b);
+	} while (i > 0);
 	assert_int_equal(n, 100);
 	p->ops->close(p);
 	assert_mbufs_home();
@@ -220,7 +223,7 @@ frames_come_in_as_they_are(void **state)
 
 /* A frame as a guest hands it over, with its request. */
 static struct rte_mbuf *
-from_guest(const struct frame_spec *s, struct frame *f, uint16_t tso_segsz)
+from_guest(const struct frame_spec *s, struct wire_frame *f, uint16_t tso_segsz)
 {
 	struct rte_mbuf *m;
 
@@ -238,7 +241,7 @@ static void
 a_large_frame_leaves_in_segments_and_counts_once(void **state)
 {
 	const struct frame_spec spec = {.proto = TCP, .payload = 20000, .v6 = true};
-	static struct frame f, seg;
+	static struct wire_frame f, seg;
 	unsigned int headers, offset = 0, n;
 	struct port *p = open_uplink(1500);
 	struct rte_mbuf *m = from_guest(&spec, &f, 1400);
@@ -277,7 +280,7 @@ a_mixed_burst_keeps_its_order(void **state)
 		{.proto = TCP, .payload = 1400, .mbuf_bytes = 100},
 		{.proto = UDP, .payload = 50},
 	};
-	static struct frame f[RTE_DIM(spec)], sent, kept;
+	static struct wire_frame f[RTE_DIM(spec)], sent, kept;
 	struct port *p = open_uplink(1500);
 	struct rte_mbuf *m[RTE_DIM(spec)];
 	unsigned int i, bytes = 0;
@@ -323,7 +326,7 @@ what_does_not_leave_is_counted_by_reason(void **state)
 	const struct frame_spec over = {.proto = UDP, .payload = 1504 - 27};
 	const struct frame_spec tso = {.proto = TCP, .payload = 60000};
 	const struct frame_spec sctp = {.proto = SCTP, .payload = 10};
-	static struct frame f;
+	static struct wire_frame f;
 	struct port *p = open_uplink(1500);
 	struct dp_stats *stats = &p->queue[0].stats;
 	struct rte_mbuf *m[] = {
@@ -348,7 +351,7 @@ setup(void **state)
 			   "--no-telemetry", "-m128",	  "-l0",	 "--log-level=critical"};
 	char *argv[RTE_DIM(word) + 1] = {NULL};
 	struct dp_config config = {.n_nodes = 1, .memory_mib = {128}};
-	static const struct frame empty;
+	static const struct wire_frame empty;
 	unsigned int i;
 
 	(void)state;

@@ -176,7 +176,7 @@ close_waits_for_lcores_before_it_frees(void **state)
 	fd = bring_up(3);
 	port->ops->close(port);
 	/* destroy_device ran inside unregister; destroy_connection never does. */
-	assert_string_equal(fake_log(), "grace down unregistered disconnected");
+	assert_string_equal(fake_log(), "grace down unregistered grace disconnected");
 	assert_int_equal(fake.vid_at_grace, -1);
 	close(fd);
 }
@@ -235,6 +235,51 @@ a_client_refuses_an_unlisted_peer(void **state)
 	unlink(config.path);
 }
 
+/* What forwarding asks before it chooses a queue pair. */
+static void
+a_pair_is_ready_while_its_ring_is(void **state)
+{
+	int fd = fake_arrive(config.path, 3);
+
+	(void)state;
+	assert_false(port->ops->tx_ready(port, 0));
+	fake_ops()->vring_state_changed(3, 2, 1);
+	assert_int_equal(fake_ops()->new_device(3), 0);
+	assert_false(port->ops->tx_ready(port, 0));
+	assert_true(port->ops->tx_ready(port, 1));
+	fake_ops()->vring_state_changed(3, 2, 0);
+	assert_false(port->ops->tx_ready(port, 1));
+	close(fd);
+}
+
+static void
+the_library_has_rings_of_its_own(void **state)
+{
+	(void)state;
+	assert_true(info().library);
+	assert_null(v->ring);
+	assert_null(port->queue[0].to_guest);
+	assert_null(port->ops->rx_done); /* takes what it gets */
+	assert_null(port->ops->tx_frames);
+	assert_null(info().queue[0].stopped_to_guest);
+}
+
+static void
+a_direct_port_has_a_ring_for_each_direction(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	assert_false(info().library);
+	for (i = 0; i < 2; i++) {
+		assert_ptr_equal(port->queue[i].to_guest, &v->ring[2 * i]);
+		assert_ptr_equal(port->queue[i].from_guest, &v->ring[2 * i + 1]);
+		assert_int_equal(port->queue[i].to_guest->number, 2 * i);
+		assert_int_equal(port->queue[i].from_guest->number, 2 * i + 1);
+		assert_int_equal(port->queue[i].to_guest->port, PORT_ID);
+	}
+}
+
 static void
 a_server_port_does_not_connect(void **state)
 {
@@ -260,6 +305,9 @@ main(void)
 		IN_DIR(close_waits_for_lcores_before_it_frees),
 		IN_DIR(a_client_connects_when_somebody_is_there),
 		IN_DIR(a_client_refuses_an_unlisted_peer),
+		ON_BOTH(a_pair_is_ready_while_its_ring_is),
+		ON_LIBRARY(the_library_has_rings_of_its_own),
+		ON_SERVER(a_direct_port_has_a_ring_for_each_direction),
 		ON_SERVER(a_server_port_does_not_connect),
 	};
 

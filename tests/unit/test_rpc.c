@@ -56,7 +56,7 @@ call(void *arg, struct rpc_connection *connection, const char *method, const jso
 	(void)arg;
 	(void)params;
 	calls++;
-	assert_int_equal(rpc_access(connection), PEER_ALL);
+	assert_int_equal(rpc_access(connection), PEER_OWNER);
 	if (!strcmp(method, "mark")) {
 		calls_at_mark = calls;
 		*result = json_true();

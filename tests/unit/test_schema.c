@@ -140,7 +140,11 @@ parameters_must_be_known_and_there(void **state)
 	assert_bad("daemon.version", "{'colour': 1}", "colour");
 	assert_bad("bridge.add", "{'name': 'b', 'Name': 'b'}", "Name");
 	assert_bad("port.attach", "{'name': 'p'}", "bridge");
-	assert_bad("port.attach", "{'name': 'p', 'bridge': 'b', 'rate_mbps': 1}", "rate_mbps");
+	assert_bad("port.attach", "{'name': 'p', 'bridge': 'b', 'speed': 1}", "speed");
+	assert_bad("port.set", "{'name': 'p', 'datapath': 'direct'}", "datapath");
+	assert_bad("uplink.add", "{'name': 'u', 'bridge': 'b', 'devargs': 'd', 'tx_retries': 1}",
+		   "tx_retries");
+	assert_bad("capture.start", "{'port': 'p'}", "file");
 	assert_bad("bridge.add", "['b']", "params");
 	assert_bad("bridge.add", "'b'", "params");
 }
@@ -182,6 +186,17 @@ values_are_checked(void **state)
 		 "peer_users"},
 		{ATTACH("'peer_users': []"), ATTACH("'peer_users': ['']"), "peer_users"},
 		{ATTACH("'peer_users': ['a']"), ATTACH("'peer_users': ['a\\n']"), "peer_users"},
+		{ATTACH("'rate_mbps': 1000000"), ATTACH("'rate_mbps': -1"), "rate_mbps"},
+		{ATTACH("'rate_mbps': 0"), ATTACH("'rate_mbps': 1.5"), "rate_mbps"},
+		{ATTACH("'burst_kb': 0"), ATTACH("'burst_kb': '1'"), "burst_kb"},
+		{ATTACH("'storm_broadcast_pps': 1000000000"),
+		 ATTACH("'storm_broadcast_pps': 1000000001"), "storm_broadcast_pps"},
+		{ATTACH("'storm_multicast_pps': 0"), ATTACH("'storm_multicast_pps': -1"),
+		 "storm_multicast_pps"},
+		{ATTACH("'storm_unknown_pps': 1"), ATTACH("'storm_unknown_pps': null"),
+		 "storm_unknown_pps"},
+		{ATTACH("'tx_retries': 32"), ATTACH("'tx_retries': 33"), "tx_retries"},
+		{ATTACH("'datapath': 'library'"), ATTACH("'datapath': 'both'"), "datapath"},
 		{ATTACH("'socket_mode': '0660'"), ATTACH("'socket_mode': '00660'"), "socket_mode"},
 	};
 

@@ -159,6 +159,123 @@ learn_follows_mac(void **state)
 }
 
 static void
+limits_are_given_and_taken_back(void **state)
+{
+	struct port_settings set = port_of("{'rate_mbps': 40000, 'burst_kb': 7,"
+					   " 'storm_broadcast_pps': 1, 'storm_multicast_pps': 2,"
+					   " 'storm_unknown_pps': 1000000000, 'tx_retries': 32}");
+	json_t *off = params_of("{'rate_mbps': 0, 'storm_broadcast_pps': 0, 'tx_retries': 0,"
+				" 'storm_multicast_pps': 0, 'storm_unknown_pps': 0}");
+	struct dp_rules none = port_of("{}").rules;
+
+	(void)state;
+	assert_true(set.rules.limits.rate_bps == UINT64_C(40000000000));
+	assert_int_equal(set.rules.limits.burst_bits, 7000);
+	assert_int_equal(set.rules.limits.storm_pps[DP_STORM_BROADCAST], 1);
+	assert_int_equal(set.rules.limits.storm_pps[DP_STORM_MULTICAST], 2);
+	assert_int_equal(set.rules.limits.storm_pps[DP_STORM_UNKNOWN], 1000000000);
+	assert_int_equal(set.rules.tx_retries, 32);
+	assert_int_equal(settings_change(off, &set.rules, NULL), 0);
+	assert_memory_equal(&set.rules, &none, sizeof(none));
+	json_decref(off);
+}
+
+/* 10 ms and at least 512 kb, unless somebody has said it. */
+static void
+burst_follows_rate(void **state)
+{
+	static const struct {
+		const char *port, *change;
+		unsigned int burst_kb;
+	} cases[] = {
+		{"{'rate_mbps': 1}", "{}", 512},
+		{"{'rate_mbps': 51}", "{}", 512},
+		{"{'rate_mbps': 52}", "{}", 520},
+		{"{'rate_mbps': 1000000}", "{}", 10000000},
+		{"{'rate_mbps': 100}", "{'rate_mbps': 200}", 2000},
+		{"{'rate_mbps': 100}", "{'mtu': 1400}", 1000},
+		{"{'rate_mbps': 100, 'burst_kb': 9}", "{'rate_mbps': 200}", 9},
+		{"{'rate_mbps': 100, 'burst_kb': 9}", "{'mtu': 1400}", 9},
+		{"{'rate_mbps': 100, 'burst_kb': 9}", "{'burst_kb': 0}", 1000},
+		{"{'rate_mbps': 100}", "{'burst_kb': 9}", 9},
+		{"{'rate_mbps': 100, 'burst_kb': 9}", "{'rate_mbps': 0}", 0},
+		{"{'rate_mbps': 0, 'burst_kb': 0}", "{}", 0},
+		{"{}", "{'rate_mbps': 100}", 1000},
+		{"{}", "{'rate_mbps': 100, 'burst_kb': 10}", 10},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct dp_rules rules = port_of(cases[i].port).rules;
+		json_t *change = params_of(cases[i].change);
+
+		assert_int_equal(settings_change(change, &rules, NULL), 0);
+		if (rules.limits.burst_bits != UINT64_C(1000) * cases[i].burst_kb)
+			fail_msg("%s, then %s: %lu bits", cases[i].port, cases[i].change,
+				 (unsigned long)rules.limits.burst_bits);
+		json_decref(change);
+	}
+}
+
+static void
+a_burst_without_a_rate_is_refused(void **state)
+{
+	static const char *const wrong[] = {"{'burst_kb': 1}", "{'rate_mbps': 0, 'burst_kb': 1}"};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		json_t *params = params_of(wrong[i]);
+		struct port_settings set;
+		struct err err = {0};
+
+		assert_int_equal(settings_of_port(params, &set, &err), -EINVAL);
+		assert_string_equal(err.param, "burst_kb");
+		assert_non_null(strstr(err.message, "rate_mbps"));
+		json_decref(params);
+	}
+}
+
+static void
+datapath_is_the_daemons_unless_given(void **state)
+{
+	(void)state;
+	assert_int_equal(port_of("{}").datapath, DATAPATH_STANDARD);
+	assert_int_equal(port_of("{'datapath': 'direct'}").datapath, DATAPATH_DIRECT);
+	assert_int_equal(port_of("{'datapath': 'library'}").datapath, DATAPATH_LIBRARY);
+}
+
+/* What is off is not shown. */
+static void
+limits_are_shown_when_set(void **state)
+{
+	static const char *const names[] = {
+		"rate_mbps",
+		"burst_kb",
+		"storm_broadcast_pps",
+		"storm_multicast_pps",
+		"storm_unknown_pps",
+		"tx_retries",
+		"datapath",
+	};
+	struct port_settings plain = port_of("{'name': 'p', 'bridge': 'b'}");
+	struct port_settings set = port_of("{'name': 'p', 'bridge': 'b', 'rate_mbps': 1,"
+					   " 'storm_broadcast_pps': 1, 'storm_multicast_pps': 2,"
+					   " 'storm_unknown_pps': 3, 'tx_retries': 4,"
+					   " 'datapath': 'direct'}");
+	json_t *off = settings_port_json(&plain), *on = settings_port_json(&set);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_null(json_object_get(off, names[i]));
+		assert_non_null(json_object_get(on, names[i]));
+	}
+	assert_int_equal(json_integer_value(json_object_get(on, "rate_mbps")), 1);
+	assert_int_equal(json_integer_value(json_object_get(on, "burst_kb")), 512);
+	json_decref(off);
+	json_decref(on);
+}
+
+static void
 a_client_port_has_no_server_socket(void **state)
 {
 	static const char *const names[] = {"socket_owner", "socket_group", "socket_mode"};
@@ -186,6 +303,10 @@ settings_survive_the_way_there_and_back(void **state)
 		"{'name': 'p', 'bridge': 'b', 'socket_owner': 'nobody', 'socket_group': '0',"
 		" 'socket_mode': '0600'}",
 		"{'name': 'p', 'bridge': 'b', 'trunks': [0, 1, 2000, 4094], 'learn': false}",
+		"{'name': 'p', 'bridge': 'b', 'rate_mbps': 25, 'storm_unknown_pps': 9,"
+		" 'datapath': 'library'}",
+		"{'name': 'p', 'bridge': 'b', 'rate_mbps': 400000, 'burst_kb': 3, 'tx_retries': 2,"
+		" 'storm_broadcast_pps': 7, 'storm_multicast_pps': 8, 'datapath': 'direct'}",
 	};
 
 	(void)state;
@@ -198,6 +319,7 @@ settings_survive_the_way_there_and_back(void **state)
 		assert_memory_equal(&set.rules, &back.rules, sizeof(set.rules));
 		assert_string_equal(set.socket, back.socket);
 		assert_int_equal(set.client, back.client);
+		assert_int_equal(set.datapath, back.datapath);
 		assert_int_equal(set.queues, back.queues);
 		assert_int_equal(set.node, back.node);
 		assert_string_equal(set.socket_owner, back.socket_owner);
@@ -212,7 +334,8 @@ settings_survive_the_way_there_and_back(void **state)
 static void
 uplinks_and_bridges_survive_it_too(void **state)
 {
-	json_t *json = params_of("{'name': 'u', 'bridge': 'b', 'devargs': 'net_null0', 'vlan': 3}");
+	json_t *json = params_of("{'name': 'u', 'bridge': 'b', 'devargs': 'net_null0', 'vlan': 3,"
+				 " 'rate_mbps': 5, 'storm_multicast_pps': 6}");
 	struct bridge_settings bridge = {.name = "b", .mac_age_s = 1, .mac_limit = 0}, same;
 	struct port_settings set, back;
 
@@ -308,6 +431,11 @@ main(void)
 		cmocka_unit_test(vlans_are_access_or_trunk),
 		cmocka_unit_test(a_change_leaves_the_rest),
 		cmocka_unit_test(learn_follows_mac),
+		cmocka_unit_test(limits_are_given_and_taken_back),
+		cmocka_unit_test(burst_follows_rate),
+		cmocka_unit_test(a_burst_without_a_rate_is_refused),
+		cmocka_unit_test(datapath_is_the_daemons_unless_given),
+		cmocka_unit_test(limits_are_shown_when_set),
 		cmocka_unit_test(a_client_port_has_no_server_socket),
 		cmocka_unit_test(settings_survive_the_way_there_and_back),
 		cmocka_unit_test(uplinks_and_bridges_survive_it_too),

@@ -76,7 +76,7 @@ destroy_device_waits_without_the_vid(void **state)
 	assert_string_equal(fake_log(), "grace down");
 	assert_true(info().connected);
 	fake_ops()->destroy_connection(3);
-	assert_string_equal(fake_log(), "disconnected");
+	assert_string_equal(fake_log(), "grace disconnected");
 	assert_false(info().connected);
 	assert_int_equal(info().peer_pid, 0);
 	close(fd);
@@ -148,7 +148,7 @@ a_guest_that_hung_up_gives_way(void **state)
 	fake.vid_at_grace = 99;
 	second = fake_arrive(config.path, 4);
 	assert_true(second >= 0);
-	assert_string_equal(fake_log(), "grace down disconnected connected");
+	assert_string_equal(fake_log(), "grace down grace disconnected connected");
 	assert_int_equal(fake.vid_at_grace, -1);
 	assert_int_equal(fake_ops()->new_device(4), 0);
 	fake_log();
@@ -268,7 +268,7 @@ after_a_failed_message_the_vid_stays_away(void **state)
 	assert_string_equal(fake_log(), "bad-message");
 	/* The library ends the connection; the grace period has still to be waited for. */
 	fake_leave(3);
-	assert_string_equal(fake_log(), "grace down disconnected");
+	assert_string_equal(fake_log(), "grace down grace disconnected");
 	close(fd);
 }
 
@@ -307,21 +307,21 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ON_SERVER(the_vid_is_stored_last),
-		ON_SERVER(destroy_device_waits_without_the_vid),
-		ON_SERVER(ring_state_never_waits),
+		ON_BOTH(the_vid_is_stored_last),
+		ON_BOTH(destroy_device_waits_without_the_vid),
+		ON_LIBRARY(ring_state_never_waits),
 		IN_DIR(an_unlisted_uid_is_refused),
 		IN_DIR(a_listed_uid_is_let_in),
-		ON_SERVER(a_second_guest_is_refused_while_the_first_lives),
-		ON_SERVER(a_guest_that_hung_up_gives_way),
-		ON_SERVER(who_does_not_read_answers_is_cut),
-		ON_SERVER(a_read_in_the_middle_of_a_message_does_not_wait_for_ever),
-		ON_SERVER(a_message_that_changes_memory_takes_the_vid_for_its_time),
-		ON_SERVER(other_messages_leave_the_vid),
-		ON_SERVER(before_the_rings_run_a_message_gives_no_vid),
-		ON_SERVER(after_a_failed_message_the_vid_stays_away),
-		ON_SERVER(a_new_connection_starts_afresh),
-		ON_SERVER(the_queue_number_is_answered),
+		ON_BOTH(a_second_guest_is_refused_while_the_first_lives),
+		ON_BOTH(a_guest_that_hung_up_gives_way),
+		ON_BOTH(who_does_not_read_answers_is_cut),
+		ON_BOTH(a_read_in_the_middle_of_a_message_does_not_wait_for_ever),
+		ON_LIBRARY(a_message_that_changes_memory_takes_the_vid_for_its_time),
+		ON_BOTH(other_messages_leave_the_vid),
+		ON_LIBRARY(before_the_rings_run_a_message_gives_no_vid),
+		ON_LIBRARY(after_a_failed_message_the_vid_stays_away),
+		ON_BOTH(a_new_connection_starts_afresh),
+		ON_BOTH(the_queue_number_is_answered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

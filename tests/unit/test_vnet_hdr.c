@@ -22,7 +22,7 @@ static struct rte_mempool *pool;
 
 /* The frame as librte_vhost hands it over. */
 static struct rte_mbuf *
-from_guest(const struct frame_spec *s, struct frame *f, uint16_t tso_segsz)
+from_guest(const struct frame_spec *s, struct wire_frame *f, uint16_t tso_segsz)
 {
 	struct rte_mbuf *m;
 
@@ -65,7 +65,7 @@ static const struct frame_spec shapes[] = {
 static void
 requests_become_tx_flags_and_lengths(void **state)
 {
-	static struct frame f;
+	static struct wire_frame f;
 	unsigned int i, tso;
 
 	(void)state;
@@ -97,7 +97,7 @@ static void
 a_frame_that_asks_for_nothing_is_not_touched(void **state)
 {
 	struct frame_spec s = {.proto = TCP, .payload = 10};
-	static struct frame f;
+	static struct wire_frame f;
 	struct rte_mbuf *m;
 
 	(void)state;
@@ -115,7 +115,7 @@ a_frame_that_asks_for_nothing_is_not_touched(void **state)
 static void
 a_frame_cut_off_anywhere_is_refused(void **state)
 {
-	static struct frame f;
+	static struct wire_frame f;
 	unsigned int i, len, tso;
 
 	(void)state;
@@ -127,7 +127,7 @@ a_frame_cut_off_anywhere_is_refused(void **state)
 			s.mbuf_bytes = 0;
 			frame_build(&s, &f);
 			for (len = 1; len <= f.len; len++) {
-				struct frame cut = f;
+				struct wire_frame cut = f;
 				unsigned int needs =
 					tso ? f.l2 + f.l3 + f.l4 + 1 : f.len - s.padding;
 				bool good = len >= needs && (!tso || s.proto == TCP);
@@ -154,7 +154,7 @@ a_frame_cut_off_anywhere_is_refused(void **state)
 static void
 refuse(const struct frame_spec *s, uint16_t tso_segsz, unsigned int offset, uint8_t value)
 {
-	static struct frame f;
+	static struct wire_frame f;
 	struct rte_mbuf *m = from_guest(s, &f, tso_segsz);
 
 	assert_int_not_equal(f.byte[offset], value);
@@ -167,7 +167,7 @@ refuse(const struct frame_spec *s, uint16_t tso_segsz, unsigned int offset, uint
 static void
 refuse_segment_size(const struct frame_spec *s, uint16_t tso_segsz, int expected)
 {
-	static struct frame f;
+	static struct wire_frame f;
 	struct rte_mbuf *m = from_guest(s, &f, 1);
 
 	m->tso_segsz = tso_segsz;
@@ -268,7 +268,7 @@ what_an_output_lacks_must_be_finished(void **state)
 		{{.proto = SCTP, .payload = 9}, 0, all, true},
 		{{.proto = TCP, .v6 = true, .l3_extra = 8, .ext = IPPROTO_HOPOPTS}, 0, all, true},
 	};
-	static struct frame f;
+	static struct wire_frame f;
 	unsigned int i;
 
 	(void)state;
@@ -286,9 +286,10 @@ what_an_output_lacks_must_be_finished(void **state)
 
 /* Nothing but the checksum has changed, and it is right. */
 static void
-assert_checksummed(const struct frame_spec *s, const struct frame *before, const struct rte_mbuf *m)
+assert_checksummed(const struct frame_spec *s, const struct wire_frame *before,
+		   const struct rte_mbuf *m)
 {
-	static struct frame after;
+	static struct wire_frame after;
 	unsigned int field = before->l2 + before->l3 + (s->proto == TCP ? 16 : 6);
 
 	frame_from_mbuf(m, before, &after);
@@ -302,7 +303,7 @@ assert_checksummed(const struct frame_spec *s, const struct frame *before, const
 static void
 checksums_are_right_and_shared_frames_untouched(void **state)
 {
-	static struct frame f, kept;
+	static struct wire_frame f, kept;
 	unsigned int i, shared;
 
 	(void)state;
@@ -333,7 +334,7 @@ static void
 a_udp_checksum_is_never_zero(void **state)
 {
 	struct frame_spec s = {.proto = UDP, .payload = 2};
-	static struct frame f;
+	static struct wire_frame f;
 	struct rte_mbuf *m, *out[1];
 	uint32_t sum;
 
@@ -358,7 +359,7 @@ static void
 a_frame_with_nothing_to_finish_goes_as_it_is(void **state)
 {
 	struct frame_spec s = {.proto = UDP, .payload = 100};
-	static struct frame f, after;
+	static struct wire_frame f, after;
 	struct rte_mbuf *m = from_guest(&s, &f, 0), *out[1];
 
 	(void)state;
@@ -376,14 +377,14 @@ a_frame_with_nothing_to_finish_goes_as_it_is(void **state)
 /* ---- segments ----------------------------------------------------------------------------- */
 
 static void
-assert_segment(const struct frame_spec *s, const struct frame *whole, const struct rte_mbuf *m,
+assert_segment(const struct frame_spec *s, const struct wire_frame *whole, const struct rte_mbuf *m,
 	       unsigned int offset, unsigned int bytes, unsigned int can)
 {
 	bool is_last = offset + bytes == s->payload;
 	uint8_t drop = (uint8_t)((offset > 0 ? FLAG_CWR : 0) | (is_last ? 0 : FLAG_FIN | FLAG_PSH));
 	unsigned int headers = whole->l2 + whole->l3 + whole->l4;
 	const uint8_t *whole_ip = whole->byte + whole->l2;
-	static struct frame seg;
+	static struct wire_frame seg;
 	const uint8_t *ip = seg.byte + whole->l2, *tcp = ip + whole->l3;
 
 	frame_from_mbuf(m, whole, &seg);
@@ -418,7 +419,7 @@ static void
 segment_and_check(const struct frame_spec *s, uint16_t tso, unsigned int can)
 {
 	static struct rte_mbuf *out[VNET_SEGS_MAX];
-	static struct frame f, kept;
+	static struct wire_frame f, kept;
 	struct rte_mbuf *m = from_guest(s, &f, tso);
 	unsigned int n = (s->payload + tso - 1) / tso, i;
 
@@ -498,7 +499,7 @@ refuse_finish(const struct frame_spec *s, uint16_t tso, struct rte_mempool *from
 	      int expected)
 {
 	static struct rte_mbuf *out[VNET_SEGS_MAX + 1];
-	static struct frame f;
+	static struct wire_frame f;
 	struct rte_mbuf *m = from_guest(s, &f, tso);
 
 	assert_int_equal(vnet_request_from_rx(m), 0);
@@ -544,7 +545,7 @@ static void
 random_changes_do_no_harm(void **state)
 {
 	static struct rte_mbuf *out[VNET_SEGS_MAX];
-	static struct frame f;
+	static struct wire_frame f;
 	unsigned int round, accepted = 0, k;
 
 	(void)state;

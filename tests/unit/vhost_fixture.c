@@ -65,6 +65,16 @@ open_server(void **state)
 }
 
 int
+open_library_server(void **state)
+{
+	if (setup(state) != 0)
+		return -1;
+	config.library = true;
+	open_port();
+	return 0;
+}
+
+int
 close_server(void **state)
 {
 	port->ops->close(port);

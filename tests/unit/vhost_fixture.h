@@ -17,9 +17,15 @@ extern struct port_vhost *v; /* the same */
 int setup(void **state);
 int teardown(void **state);
 int open_server(void **state);
+int open_library_server(void **state); /* its rings are librte_vhost's */
 int close_server(void **state);
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define ON_SERVER(test) cmocka_unit_test_setup_teardown(test, open_server, close_server)
+#define ON_LIBRARY(test)                                                        \
+	{                                                                       \
+#test "/library", test, open_library_server, close_server, NULL \
+	}
+#define ON_BOTH(test) ON_SERVER(test), ON_LIBRARY(test)
 
 /* Opens `port` as `config` says. */
 void open_port(void);

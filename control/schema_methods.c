@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/schema.h"
+
+/* Every method and every parameter: data alone, which schema.c works with. Paths that no socket can
+ * have are for control/settings.c and sockpath.c to refuse, with a code of their own. */
+#define PATH_LEN_MAX 4095
+#define MACS_MAX 32
+#define USERS_MAX 16
+#define PPS_MAX 1000000000
+
+#define NAME_OF(what, text)                                                                    \
+	{                                                                                      \
+		.name = "name", .type = PARAM_NAME, .required = true, .of = what, .help = text \
+	}
+#define CAPTURED_PORT                                                                \
+	{                                                                            \
+		.name = "port", .type = PARAM_NAME, .required = true, .of = OF_PORT, \
+		.help = "name of the port or uplink"                                 \
+	}
+#define BRIDGE                                                                           \
+	{                                                                                \
+		.name = "bridge", .type = PARAM_NAME, .required = true, .of = OF_BRIDGE, \
+		.help = "bridge that it belongs to"                                      \
+	}
+#define VLAN                                                                            \
+	{                                                                               \
+		.name = "vlan", .type = PARAM_INT, .min = 1, .max = SCHEMA_VLAN_ID_MAX, \
+		.help = "access VLAN: untagged on the port, in this VLAN on the bridge" \
+	}
+#define TRUNKS                                                                             \
+	{                                                                                  \
+		.name = "trunks", .type = PARAM_VLANS, .max = SCHEMA_VLAN_ID_MAX,          \
+		.help = "VLANs carried with their tags, 0 for untagged frames; empty: all" \
+	}
+#define MTU(standard)                                                                       \
+	{                                                                                   \
+		.name = "mtu", .type = PARAM_INT, .min = 68, .max = 9702, .dflt = standard, \
+		.help = "longest payload of a frame, in bytes"                              \
+	}
+#define MAC                                                                               \
+	{                                                                                 \
+		.name = "mac", .type = PARAM_MACS, .max = MACS_MAX,                       \
+		.help = "the guest's MAC address or addresses; it may send from no other" \
+	}
+#define LEARN(standard)                                                                           \
+	{                                                                                         \
+		.name = "learn", .type = PARAM_BOOL, .dflt = standard,                            \
+		.help = "learn addresses from what the guest sends, and flood unknown ones to it" \
+	}
+#define SWITCHING(standard)                                                                     \
+	{                                                                                       \
+		.name = "switching", .type = PARAM_ENUM, .words = "veb vepa", .dflt = standard, \
+		.help = "veb: switch here; vepa: everything goes to the uplink"                 \
+	}
+#define RATE                                                                                    \
+	{                                                                                       \
+		.name = "rate_mbps", .type = PARAM_INT, .min = 0, .max = 1000000,               \
+		.help = "most that it may send, in 10^6 bits of frames a second; 0: any number" \
+	}
+#define BURST                                                                                  \
+	{                                                                                      \
+		.name = "burst_kb", .type = PARAM_INT, .min = 0, .max = 1000000000,            \
+		.help = "what of that it may send at once, in 1000 bits [10 ms, at least 512]" \
+	}
+#define STORM(kind, frames)                                                                \
+	{                                                                                  \
+		.name = "storm_" kind "_pps", .type = PARAM_INT, .min = 0, .max = PPS_MAX, \
+		.help = "most " frames " that it may send in a second; 0: any number"      \
+	}
+#define STORMS                                                                          \
+	STORM("broadcast", "broadcast frames"), STORM("multicast", "multicast frames"), \
+		STORM("unknown", "frames to unknown addresses")
+#define TX_RETRIES                                                                                    \
+	{                                                                                             \
+		.name = "tx_retries", .type = PARAM_INT, .min = 0, .max = 32,                         \
+		.help = "more looks at the guest's ring if it is full, before frames are dropped [0]" \
+	}
+#define END                  \
+	{                    \
+		.name = NULL \
+	}
+
+static const struct param none[] = {END};
+
+static const struct param bridge_add[] = {
+	NAME_OF(OF_NOTHING, "name of the new bridge"),
+	{.name = "mac_age_s",
+	 .type = PARAM_INT,
+	 .min = 1,
+	 .max = 1000000,
+	 .dflt = "300",
+	 .help = "seconds after which a learned address that is silent is forgotten"},
+	{.name = "mac_limit",
+	 .type = PARAM_INT,
+	 .min = 0,
+	 .max = 65536,
+	 .dflt = "65536",
+	 .help = "most learned addresses"},
+	END,
+};
+
+static const struct param bridge_name[] = {NAME_OF(OF_BRIDGE, "name of the bridge"), END};
+
+static const struct param uplink_add[] = {
+	NAME_OF(OF_NOTHING, "name of the new uplink"),
+	BRIDGE,
+	{.name = "devargs",
+	 .type = PARAM_STRING,
+	 .required = true,
+	 .max = 255,
+	 .help = "PCI address or DPDK device: 0000:3b:00.0, net_af_packet0,iface=up0"},
+	VLAN,
+	TRUNKS,
+	MTU("1500"),
+	RATE,
+	BURST,
+	STORMS,
+	END,
+};
+
+static const struct param uplink_name[] = {NAME_OF(OF_UPLINK, "name of the uplink"), END};
+
+static const struct param port_attach[] = {
+	NAME_OF(OF_NOTHING, "name of the new port"),
+	BRIDGE,
+	{.name = "mode",
+	 .type = PARAM_ENUM,
+	 .words = "server client",
+	 .dflt = "server",
+	 .help = "server: sluice listens; client: QEMU does (server=on)"},
+	{.name = "socket",
+	 .type = PARAM_STRING,
+	 .max = PATH_LEN_MAX,
+	 .of = OF_SOCKET,
+	 .help = "path of the vhost-user socket [the port's name in the first socket-dir]"},
+	MAC,
+	VLAN,
+	TRUNKS,
+	{.name = "queues",
+	 .type = PARAM_INT,
+	 .min = 1,
+	 .max = 16,
+	 .dflt = "1",
+	 .help = "queue pairs"},
+	MTU("1500"),
+	{.name = "node",
+	 .type = PARAM_NODE,
+	 .max = 7,
+	 .dflt = "auto",
+	 .help = "memory node of the guest"},
+	LEARN("true, or false where mac is given"),
+	SWITCHING("veb"),
+	RATE,
+	BURST,
+	STORMS,
+	TX_RETRIES,
+	{.name = "datapath",
+	 .type = PARAM_ENUM,
+	 .words = "direct library",
+	 .help = "who handles the guest's rings: sluice itself, or DPDK's library [daemon's]"},
+	{.name = "socket_owner",
+	 .type = PARAM_STRING,
+	 .max = 63,
+	 .help = "user who shall own a server socket, by name or number"},
+	{.name = "socket_group",
+	 .type = PARAM_STRING,
+	 .max = 63,
+	 .help = "group of a server socket, by name or number [configuration's]"},
+	{.name = "socket_mode",
+	 .type = PARAM_STRING,
+	 .max = 4,
+	 .help = "permissions of a server socket in octal [configuration's, 0660]"},
+	{.name = "peer_users",
+	 .type = PARAM_WORDS,
+	 .max = USERS_MAX,
+	 .help = "users who may be at the other end, by name or number [configuration's]"},
+	END,
+};
+
+static const struct param port_detach[] = {
+	NAME_OF(OF_PORT, "name of the port"),
+	{.name = "force",
+	 .type = PARAM_BOOL,
+	 .dflt = "false",
+	 .help = "even in the middle of a migration, of which this version has none: no effect"},
+	END,
+};
+
+static const struct param port_name[] = {NAME_OF(OF_PORT, "name of the port"), END};
+
+static const struct param port_set[] = {
+	NAME_OF(OF_PORT, "name of the port"),
+	MAC,
+	VLAN,
+	TRUNKS,
+	MTU(NULL),
+	LEARN(NULL),
+	SWITCHING(NULL),
+	RATE,
+	BURST,
+	STORMS,
+	TX_RETRIES,
+	END,
+};
+
+static const struct param port_stats[] = {
+	{.name = "name", .type = PARAM_NAME, .of = OF_PORT, .help = "name of the port [all]"},
+	END,
+};
+
+static const struct param capture_start[] = {
+	CAPTURED_PORT,
+	{.name = "file",
+	 .type = PARAM_STRING,
+	 .required = true,
+	 .max = PATH_LEN_MAX,
+	 .of = OF_FILE,
+	 .help = "absolute path of the pcapng file to make; there must be none yet"},
+	{.name = "snaplen",
+	 .type = PARAM_INT,
+	 .min = 1,
+	 .max = 262144,
+	 .dflt = "262144",
+	 .help = "bytes of each frame to keep"},
+	{.name = "max_bytes",
+	 .type = PARAM_INT,
+	 .min = 4096,
+	 .max = INT64_C(1) << 50,
+	 .dflt = "1073741824",
+	 .help = "size of the file at which the capture stops by itself"},
+	END,
+};
+
+static const struct param capture_stop[] = {CAPTURED_PORT, END};
+
+static const struct param events_subscribe[] = {
+	{.name = "types",
+	 .type = PARAM_WORDS,
+	 .max = 16,
+	 .words = SCHEMA_EVENT_TYPES,
+	 .help = "kinds of events to be told of [all]"},
+	END,
+};
+
+const struct method schema_methods[] = {
+	{"daemon.version", false, none, "what runs: version, DPDK, process id, uptime"},
+	{"daemon.stop", true, none, "stop sluiced in order; the state is kept"},
+	{"bridge.add", true, bridge_add, "make a bridge"},
+	{"bridge.del", true, bridge_name, "remove a bridge that has no ports"},
+	{"bridge.list", false, none, "all bridges"},
+	{"bridge.macs", false, bridge_name, "the addresses that a bridge knows"},
+	{"uplink.add", true, uplink_add, "give a bridge a way out: a NIC or a DPDK device"},
+	{"uplink.del", true, uplink_name, "remove an uplink"},
+	{"uplink.list", false, none, "all uplinks"},
+	{"port.attach", true, port_attach, "make a vhost-user port for a guest"},
+	{"port.detach", true, port_detach, "remove a port and its socket"},
+	{"port.list", false, none, "all ports"},
+	{"port.get", false, port_name, "one port"},
+	{"port.set", true, port_set, "change a port while it is up"},
+	{"port.stats", false, port_stats, "counters per port and queue"},
+	{"lcore.list", false, none, "the forwarding CPUs and how busy they are"},
+	{"numa.show", false, none, "memory nodes: CPUs, hugepages, pools, ports"},
+	{"host.capabilities", false, none, "what this host can do, for an orchestrator"},
+	{"capture.start", true, capture_start, "write what passes a port to a pcapng file"},
+	{"capture.stop", true, capture_stop, "end a capture, and say what it has got"},
+	{"capture.list", false, none, "the captures"},
+	{"events.subscribe", false, events_subscribe, "be told when something happens"},
+	{NULL, false, NULL, NULL},
+};

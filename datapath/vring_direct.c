@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/vring_direct.h"
+
+#include <string.h>
+
+#include <rte_arp.h>
+#include <rte_pause.h>
+
+#include "datapath/mempool.h"
+#include "datapath/port_vhost.h"
+#include "datapath/stats.h"
+#include "datapath/vnet_guest.h"
+#include "datapath/vnet_hdr.h"
+#include "datapath/vring.h"
+
+static inline bool
+vring_is_live(const struct virtq *r)
+{
+	return atomic_load_explicit(&r->live, memory_order_acquire);
+}
+
+/* ---- from the guest ---------------------------------------------------------------------- */
+
+/* Tells the network where the guest is, in its name: a reverse ARP request (RFC 903), as its front-end
+ * wants it after a migration (vhost-user, VHOST_USER_SEND_RARP). */
+static void
+direct_announce(struct port_queue *q, struct burst *b, uint64_t announce)
+{
+	struct rte_ether_addr mac;
+	struct rte_mbuf *m;
+
+	memcpy(&mac, &announce, sizeof(mac));
+	m = rte_net_make_rarp_packet(mempool_of_lcore(b->lcore), &mac);
+	if (m != NULL)
+		burst_of_mbufs(b, &m, 1);
+	else
+		stats_add(&q->stats.in_drop[DP_IN_NO_MBUF], 1);
+}
+
+/* What the rings want besides frames. */
+static void
+direct_attend(struct port_queue *q, struct burst *b)
+{
+	struct virtq *ring[2] = {q->to_guest, q->from_guest};
+	struct port_vhost *p = port_vhost_of(q->port);
+	unsigned int i;
+
+	/* First, so that what is set from here on is seen next time. */
+	atomic_store(&q->attention, false);
+	for (i = 0; i < RTE_DIM(ring); i++) {
+		if (vring_is_live(ring[i]) && atomic_load(&ring[i]->call_due))
+			vring_call(ring[i]);
+	}
+	if (q->index != 0 || atomic_load(&p->announce) == 0)
+		return;
+	if (vring_is_live(q->from_guest))
+		direct_announce(q, b, atomic_exchange(&p->announce, 0));
+	else
+		atomic_store(&q->attention, true);
+}
+
+void
+vring_direct_rx(struct port_queue *q, struct burst *b)
+{
+	struct virtq *r = q->from_guest;
+	unsigned int bad;
+
+	if (unlikely(atomic_load_explicit(&q->attention, memory_order_relaxed))) {
+		direct_attend(q, b);
+		if (b->n != 0)
+			return;
+	}
+	if (!vring_is_live(r))
+		return;
+	bad = r->packed ? vring_packed_rx(r, b) : vring_split_rx(r, b);
+	if (unlikely(bad != 0)) {
+		stats_add(&q->stats.in_drop[DP_IN_BAD_RING], bad);
+		if (b->n == 0)
+			vring_direct_rx_done(q, b, 0);
+	}
+}
+
+void
+vring_direct_rx_done(struct port_queue *q, struct burst *b, uint16_t taken)
+{
+	struct virtq *r = q->from_guest;
+	bool wants_call;
+
+	if (unlikely(b->n_tokens == 0))
+		return;
+	if (r->packed) {
+		vring_packed_rx_done(r, b, taken);
+		wants_call = vring_packed_publish(r);
+	} else {
+		vring_split_rx_done(r, b, taken);
+		wants_call = vring_split_publish(r);
+	}
+	if (unlikely(wants_call))
+		vring_call(r);
+}
+
+/* ---- to the guest ------------------------------------------------------------------------ */
+
+/* An output for one burst. */
+struct direct_out {
+	struct port_queue *q;
+	struct virtq *r;
+	bool trunk;
+	struct vring_sent sent;
+	uint64_t mtu, offload; /* more reasons not to deliver */
+};
+
+static inline uint16_t
+direct_tx(struct direct_out *o, struct frame *const *f, uint16_t n)
+{
+	return o->r->packed ? vring_packed_tx(o->r, f, n, o->trunk, &o->sent) :
+			      vring_split_tx(o->r, f, n, o->trunk, &o->sent);
+}
+
+/* Copies frames that need nothing else; looks again for room as often as the port wants. */
+static void
+direct_put(struct direct_out *o, struct frame *const *f, uint16_t n)
+{
+	unsigned int looks = __atomic_load_n(&o->q->port->tx_retries, __ATOMIC_RELAXED);
+	uint16_t done;
+
+	if (n == 0)
+		return;
+	done = direct_tx(o, f, n);
+	while (unlikely(done < n) && looks-- > 0 && vring_is_live(o->r)) {
+		rte_pause();
+		done += direct_tx(o, &f[done], n - done);
+	}
+	o->sent.full += n - done;
+}
+
+/* Frames in mbufs of our own that ask for no more than the guest takes, their tags as they are to
+ * be. Returns false where not all of them went in. */
+static bool
+direct_put_mbufs(struct direct_out *o, struct burst *b, struct rte_mbuf **m, uint16_t n)
+{
+	uint64_t before = o->sent.packets;
+	struct frame *f[BURST_MAX];
+	uint16_t done = 0, some, i;
+
+	while (done < n) {
+		some = burst_of_mbufs(b, &m[done],
+				      RTE_MIN((uint16_t)(n - done), (uint16_t)BURST_MAX));
+		for (i = 0; i < some; i++) {
+			f[i] = &b->frame[i];
+			f[i]->vlan = f[i]->tagged; /* stays in */
+			if (f[i]->needs != 0)
+				vnet_guest_from_mbuf(f[i], m[done + i]);
+		}
+		direct_put(o, f, some);
+		if (some == 0)
+			break;
+		done += some;
+	}
+	return o->sent.packets - before == n;
+}
+
+/* A frame that asks for more than the guest takes, or that came in an mbuf and asks for anything:
+ * done in software. However many segments that makes, it counts as the one frame that it was,
+ * delivered if all of it was. `m` is NULL where there was no memory for it. */
+static void
+direct_finish(struct direct_out *o, struct rte_mbuf *m)
+{
+	static _Thread_local struct burst segments; /* too large for a stack */
+	struct vring_sent before = o->sent;
+	struct rte_mbuf *seg[VNET_SEGS_MAX];
+	bool trunk = o->trunk, whole;
+	int n = -1;
+
+	if (m != NULL)
+		n = vnet_finish(m, o->r->can, m->pool, seg, VNET_SEGS_MAX);
+	/* Handed on as it is, its checksum field is written to; and somebody else may have it, too. */
+	if (n == 1 && seg[0] == m && rte_mbuf_refcnt_read(m) > 2) {
+		rte_pktmbuf_free(m);
+		seg[0] = rte_pktmbuf_copy(m, m->pool, 0, UINT32_MAX);
+		n = seg[0] == NULL ? -1 : 1;
+	}
+	if (n < 0) {
+		o->offload++;
+		return;
+	}
+	o->trunk = true;
+	whole = direct_put_mbufs(o, &segments, seg, (uint16_t)n);
+	o->trunk = trunk;
+	o->sent = before;
+	if (whole) {
+		o->sent.packets++;
+		o->sent.bytes += m->pkt_len;
+	} else {
+		o->sent.full++;
+	}
+	rte_pktmbuf_free_bulk(seg, (unsigned int)n);
+}
+
+/* Opens the output. Returns false where it takes nothing, and then the frames are counted. */
+static bool
+direct_begin(struct direct_out *o, struct port_queue *q, uint16_t n, bool trunk)
+{
+	struct port_vhost *p = port_vhost_of(q->port);
+
+	*o = (struct direct_out){.q = q, .r = q->to_guest, .trunk = trunk};
+	if (likely(vring_is_live(o->r)))
+		return true;
+	stats_add(&q->stats.out_drop[atomic_load_explicit(&p->vid, memory_order_relaxed) < 0 ?
+					     DP_OUT_NO_GUEST :
+					     DP_OUT_QUEUE_OFF],
+		  n);
+	return false;
+}
+
+static void
+direct_end(struct direct_out *o)
+{
+	struct dp_stats *stats = &o->q->stats;
+	bool wants_call;
+
+	stats_add(&stats->out_packets, o->sent.packets);
+	stats_add(&stats->out_bytes, o->sent.bytes);
+	if (unlikely(o->sent.full != 0))
+		stats_add(&stats->out_drop[DP_OUT_RING_FULL], o->sent.full);
+	if (unlikely(o->sent.too_long + o->mtu != 0))
+		stats_add(&stats->out_drop[DP_OUT_MTU], o->sent.too_long + o->mtu);
+	if (unlikely(o->offload != 0))
+		stats_add(&stats->out_drop[DP_OUT_OFFLOAD], o->offload);
+	wants_call = o->r->packed ? vring_packed_publish(o->r) : vring_split_publish(o->r);
+	if (unlikely(wants_call))
+		vring_call(o->r);
+}
+
+void
+vring_direct_tx_frames(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n,
+		       bool trunk)
+{
+	uint16_t mtu = __atomic_load_n(&q->port->mtu, __ATOMIC_RELAXED), i, from = 0;
+	const uint32_t plain_max = (uint32_t)mtu + RTE_ETHER_CRC_LEN + sizeof(struct rte_ether_hdr);
+	struct direct_out o;
+
+	if (unlikely(!direct_begin(&o, q, n, trunk)))
+		return;
+	for (i = 0; i < n; i++) {
+		bool too_long;
+
+		if (likely(f[i]->marks == 0 && f[i]->bytes <= plain_max))
+			continue;
+		too_long = burst_exceeds_mtu(frame_l3_bytes(f[i]), mtu);
+		if (likely(!too_long &&
+			   (f[i]->needs == 0 || (!f[i]->in_mbuf && !(f[i]->needs & ~o.r->can)))))
+			continue;
+		/* Out of the row, so that the frames before it stay before it. */
+		direct_put(&o, &f[from], i - from);
+		from = i + 1;
+		if (too_long)
+			o.mtu++;
+		else
+			direct_finish(&o, burst_mbuf(b, f[i], trunk && f[i]->vlan != 0));
+	}
+	direct_put(&o, &f[from], n - from);
+	direct_end(&o);
+}
+
+void
+vring_direct_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
+{
+	static _Thread_local struct burst burst; /* too large for a stack */
+	struct frame *f[BURST_MAX];
+	uint16_t done = 0, some, i;
+
+	/* The tags are as they are to be, so all of them stay. */
+	for (; done < n; done += some) {
+		some = burst_of_mbufs(&burst, &m[done],
+				      RTE_MIN((uint16_t)(n - done), (uint16_t)BURST_MAX));
+		for (i = 0; i < some; i++) {
+			f[i] = &burst.frame[i];
+			f[i]->vlan = f[i]->tagged;
+			f[i]->uses = 2; /* the mbuf is the caller's, too: never changed in place */
+		}
+		vring_direct_tx_frames(q, &burst, f, some, true);
+		if (some == 0)
+			break;
+	}
+	if (unlikely(done < n))
+		stats_add(&q->stats.out_drop[DP_OUT_OFFLOAD], n - done);
+}

@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/vring_io.h"
+
+/*
+ * Packed virtqueues (virtio 1.1, 2.7).
+ *
+ * A slot of the ring is available when its two flag bits say so for the current lap, and is given
+ * back by writing over it. What a burst gives back becomes visible all at once: the flags of its
+ * first slot are written last (packed_use, vring_packed_publish).
+ *
+ * The steps of vring_split.c are here, too; but a chain lies in consecutive slots.
+ */
+
+#define PACKED_AVAIL (1U << VRING_PACKED_DESC_F_AVAIL)
+#define PACKED_USED (1U << VRING_PACKED_DESC_F_USED)
+
+/* A descriptor, read once. */
+struct packed_desc {
+	uint64_t addr;
+	uint32_t bytes;
+	uint16_t id, flags;
+};
+
+/* Where one stands in the ring. */
+struct packed_pos {
+	uint16_t slot;
+	bool wrap;
+};
+
+static inline struct packed_pos
+packed_step(const struct virtq *r, struct packed_pos at, uint16_t slots)
+{
+	uint32_t to = (uint32_t)at.slot + slots;
+
+	if (to >= r->size)
+		return (struct packed_pos){(uint16_t)(to - r->size), !at.wrap};
+	return (struct packed_pos){(uint16_t)to, at.wrap};
+}
+
+static inline struct packed_pos
+packed_next(const struct virtq *r)
+{
+	return (struct packed_pos){r->next, r->next_wrap};
+}
+
+static inline void
+packed_taken(struct virtq *r, uint16_t slots)
+{
+	struct packed_pos at = packed_step(r, packed_next(r), slots);
+
+	r->next = at.slot;
+	r->next_wrap = at.wrap;
+}
+
+static inline struct packed_desc
+packed_read(const struct vring_packed_desc *at)
+{
+	const uint64_t *word = (const uint64_t *)at;
+	uint64_t rest = __atomic_load_n(&word[1], __ATOMIC_ACQUIRE);
+
+	return (struct packed_desc){
+		.addr = __atomic_load_n(&word[0], __ATOMIC_RELAXED),
+		.bytes = (uint32_t)rest,
+		.id = (uint16_t)(rest >> 32),
+		.flags = (uint16_t)(rest >> 48),
+	};
+}
+
+static inline bool
+packed_is_available(uint16_t flags, bool wrap)
+{
+	return !!(flags & PACKED_AVAIL) == wrap && !!(flags & PACKED_USED) != wrap;
+}
+
+/* Reads the slot if it is available. */
+static inline bool
+packed_peek(const struct virtq *r, struct packed_pos at, struct packed_desc *d)
+{
+	*d = packed_read(&r->packed_ring.desc[at.slot]);
+	return packed_is_available(d->flags, at.wrap);
+}
+
+/*
+ * The guest's side has the ring's lines in its cache, written to; and so will we write to them. So they
+ * are asked for some slots ahead, once for each line, and not for reading first. Not further: a line
+ * that the guest has yet to fill would only go to and fro.
+ */
+#define PACKED_AHEAD 16 /* slots */
+#define PACKED_IN_LINE (RTE_CACHE_LINE_SIZE / sizeof(struct vring_packed_desc))
+
+static inline void
+packed_prefetch(const struct virtq *r, uint16_t slot)
+{
+	uint32_t ahead = (uint32_t)slot + PACKED_AHEAD;
+
+	if (slot % PACKED_IN_LINE == 0)
+		__builtin_prefetch(&r->packed_ring.desc[ahead < r->size ? ahead : ahead - r->size],
+				   1);
+}
+
+/* At the beginning of a burst: what packed_prefetch() does not reach any more. */
+static inline void
+packed_prefetch_first(const struct virtq *r, uint16_t slot, uint16_t slots)
+{
+	uint32_t i;
+
+	for (i = 0; i < slots; i += PACKED_IN_LINE)
+		__builtin_prefetch(&r->packed_ring.desc[(slot + i) % r->size], 1);
+}
+
+/* Adds what an indirect descriptor names: a table whose entries are used in their order. */
+static enum vring_fault
+packed_walk_table(const struct virtq *r, const struct packed_desc *d, uint16_t write,
+		  struct vring_pieces *p)
+{
+	uint64_t addr = d->addr, left = d->bytes;
+	enum vring_fault fault;
+
+	if (left == 0 || left % sizeof(struct vring_packed_desc) != 0)
+		return VRING_BAD_INDIRECT;
+	for (; left > 0; left -= sizeof(struct vring_packed_desc)) {
+		struct vring_packed_desc copy;
+		struct packed_desc entry;
+		/* An entry does not cross from one region into the next: both are aligned. */
+		const uint8_t *at = guestmem_at(r->mem, addr, sizeof(copy));
+
+		if (at == NULL)
+			return VRING_BAD_ADDRESS;
+		memcpy(&copy, at, sizeof(copy));
+		rte_compiler_barrier();
+		entry = packed_read(&copy);
+		if (entry.flags & VRING_DESC_F_INDIRECT)
+			return VRING_BAD_INDIRECT;
+		if ((entry.flags & VRING_DESC_F_WRITE) != write)
+			return VRING_BAD_DIRECTION;
+		fault = vring_add_piece(r, p, entry.addr, entry.bytes);
+		if (fault != VRING_RUNS)
+			return fault;
+		addr += sizeof(copy);
+	}
+	return VRING_RUNS;
+}
+
+/*
+ * Adds the buffers of the chain at `at`, whose first descriptor was read and is available: the guest
+ * makes the first slot of a chain available last. Fills in *chain but for its bytes.
+ */
+static enum vring_fault
+packed_walk(const struct virtq *r, struct packed_pos at, struct packed_desc d, uint16_t write,
+	    struct vring_pieces *p, struct vring_chain *chain)
+{
+	enum vring_fault fault;
+
+	chain->slots = 1;
+	chain->id = d.id;
+	if (d.flags & VRING_DESC_F_INDIRECT)
+		return d.flags & VRING_DESC_F_NEXT ? VRING_BAD_INDIRECT :
+						     packed_walk_table(r, &d, write, p);
+	for (;;) {
+		if (d.flags & VRING_DESC_F_INDIRECT)
+			return VRING_BAD_INDIRECT;
+		if ((d.flags & VRING_DESC_F_WRITE) != write)
+			return VRING_BAD_DIRECTION;
+		fault = vring_add_piece(r, p, d.addr, d.bytes);
+		if (fault != VRING_RUNS)
+			return fault;
+		chain->id = d.id;
+		if (!(d.flags & VRING_DESC_F_NEXT))
+			return VRING_RUNS;
+		if (chain->slots++ == r->size)
+			return VRING_BAD_CHAIN;
+		at = packed_step(r, at, 1);
+		if (!packed_peek(r, at, &d))
+			return VRING_BAD_CHAIN;
+	}
+}
+
+/*
+ * Writes the chain that is given back at `offset` slots from here. The guest sees it from the next
+ * publication on.
+ *
+ * A guest that waits looks at the first slot of what is not yet published again and again, and takes
+ * its line away from us each time. So a burst's chains are given back at its end all at once, the
+ * first of them last.
+ */
+static inline void
+packed_use(struct virtq *r, uint16_t offset, uint16_t id, uint32_t bytes, uint16_t write)
+{
+	struct packed_pos at = packed_step(r, (struct packed_pos){r->used, r->used_wrap}, offset);
+	struct vring_packed_desc *d = &r->packed_ring.desc[at.slot];
+	uint16_t flags = at.wrap ? PACKED_AVAIL | PACKED_USED | write : write;
+	uint64_t word = (uint64_t)flags << 48 | (uint64_t)id << 32 | bytes;
+
+	if (likely(offset != 0 || r->holds_first)) {
+		__atomic_store_n((uint64_t *)&d->len, word, __ATOMIC_RELAXED);
+		return;
+	}
+	r->holds_first = true;
+	r->first_flags = flags;
+	__atomic_store_n(&d->len, bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&d->id, id, __ATOMIC_RELAXED);
+}
+
+/* All of that is done for so many slots. */
+static inline void
+packed_used(struct virtq *r, uint16_t slots)
+{
+	struct packed_pos at = packed_step(r, (struct packed_pos){r->used, r->used_wrap}, slots);
+
+	r->used = at.slot;
+	r->used_wrap = at.wrap;
+}
+
+/* ---- from the guest ---------------------------------------------------------------------- */
+
+static inline bool
+packed_piece(const struct virtq *r, const struct packed_desc *d, struct burst_seg *piece)
+{
+	piece->at = guestmem_at(r->mem, d->addr, d->bytes);
+	piece->bytes = d->bytes;
+	return likely(piece->at != NULL);
+}
+
+/* Brings a chain of one or two descriptors, in the ring or in a table, into view. Returns the number
+ * of pieces, 0: of another form, or wrong. */
+static inline unsigned int
+packed_short_chain(const struct virtq *r, struct packed_pos at, struct packed_desc d,
+		   struct vring_chain *chain, struct burst_seg piece[2])
+{
+	const struct vring_packed_desc *table = NULL;
+	uint32_t n = 1;
+
+	chain->slots = 1;
+	chain->id = d.id;
+	if (d.flags & VRING_DESC_F_INDIRECT) {
+		n = d.bytes / sizeof(*table);
+		if (unlikely((d.flags & VRING_DESC_F_NEXT) || n == 0 || n > 2 ||
+			     d.bytes % sizeof(*table) != 0 || d.addr % sizeof(uint64_t) != 0))
+			return 0;
+		table = (const struct vring_packed_desc *)guestmem_at(r->mem, d.addr, d.bytes);
+		if (unlikely(table == NULL))
+			return 0;
+		d = packed_read(table);
+	} else if (d.flags & VRING_DESC_F_NEXT) {
+		n = 2;
+	}
+	if (unlikely((d.flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) ||
+		     !packed_piece(r, &d, &piece[0])))
+		return 0;
+	if (n == 2) {
+		if (table != NULL)
+			d = packed_read(&table[1]);
+		else if (unlikely(!packed_peek(r, packed_step(r, at, 1), &d)))
+			return 0;
+		if (unlikely((d.flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) ||
+			     (table == NULL && (d.flags & VRING_DESC_F_NEXT)) ||
+			     piece[0].bytes < r->hdr_bytes || !packed_piece(r, &d, &piece[1])))
+			return 0;
+		if (table == NULL) {
+			chain->slots = 2;
+			chain->id = d.id;
+		}
+	}
+	vring_prefetch(piece[n - 1].at, piece[n - 1].bytes);
+	return n;
+}
+
+/* Chains in view whose frames are still to be made. */
+struct packed_brief {
+	unsigned int n; /* pieces */
+	struct burst_seg piece[2];
+};
+
+/* Makes the frames of the chains from .. to - 1. Returns how many were none. */
+static inline unsigned int
+packed_frames(const struct virtq *r, struct burst *b, const struct packed_brief *brief,
+	      uint16_t from, uint16_t to)
+{
+	unsigned int bad = 0;
+	uint16_t i;
+
+	for (i = from; i < to; i++) {
+		bool is_frame;
+
+		b->token_of[b->n] = (uint8_t)i;
+		is_frame = likely(brief[i].n == 1) ? vring_frame(r, b, brief[i].piece) :
+						     vring_frame_of_two(r, b, brief[i].piece);
+		b->n += is_frame;
+		bad += !is_frame;
+	}
+	return bad;
+}
+
+unsigned int
+vring_packed_rx(struct virtq *r, struct burst *b)
+{
+	struct packed_pos at = packed_next(r);
+	struct packed_brief brief[BURST_MAX];
+	unsigned int bad = 0;
+	uint16_t n, from = 0, offset = 0;
+
+	for (n = 0; n < BURST_MAX; n++) {
+		struct vring_pieces p;
+		struct vring_chain chain;
+		enum vring_fault fault;
+		struct packed_desc d;
+		bool is_frame;
+
+		if (!packed_peek(r, at, &d))
+			break;
+		if (n == 0)
+			packed_prefetch_first(r, at.slot, PACKED_AHEAD);
+		packed_prefetch(r, at.slot);
+		brief[n].n = packed_short_chain(r, at, d, &chain, brief[n].piece);
+		if (unlikely(brief[n].n == 0)) {
+			if (b->n_segs + FRAME_SEGS_MAX > BURST_SEGS_MAX)
+				break; /* no room to take it apart: in the next round */
+			bad += packed_frames(r, b, brief, from, n);
+			from = n + 1;
+			vring_no_pieces(&p);
+			fault = packed_walk(r, at, d, 0, &p, &chain);
+			if (fault != VRING_RUNS) {
+				from = n;
+				vring_stop(r, fault);
+				break;
+			}
+			is_frame = vring_frame_of_pieces(r, b, &p);
+			b->token_of[b->n] = (uint8_t)n;
+			b->n += is_frame;
+			bad += !is_frame;
+		}
+		b->token[n].id = chain.id;
+		b->token[n].offset = offset;
+		offset += chain.slots;
+		at = packed_step(r, at, chain.slots);
+	}
+	b->token[n].offset = offset;
+	b->n_tokens = n;
+	return bad + packed_frames(r, b, brief, from, n);
+}
+
+void
+vring_packed_rx_done(struct virtq *r, const struct burst *b, uint16_t taken)
+{
+	uint16_t n = taken == b->n ? b->n_tokens : b->token_of[taken], i;
+
+	for (i = n; i-- > 0;)
+		packed_use(r, b->token[i].offset, b->token[i].id, 0, 0);
+	packed_used(r, b->token[n].offset);
+	packed_taken(r, b->token[n].offset);
+}
+
+/* ---- to the guest ------------------------------------------------------------------------ */
+
+/* The frames that go into a slot's one buffer each, up to the first that does not. Returns how many.
+ * *is_full: it stopped at a slot that is not available. */
+static uint16_t
+packed_tx_short(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
+		struct vring_sent *sent, bool *is_full)
+{
+	const struct dirty_log *log = atomic_load_explicit(&r->log, memory_order_relaxed);
+	struct packed_pos at = packed_next(r);
+	struct packed_desc slot[BURST_MAX];
+	uint8_t *to[BURST_MAX];
+	uint16_t i;
+
+	*is_full = false;
+	packed_prefetch_first(r, at.slot, RTE_MIN(n, (uint16_t)PACKED_AHEAD));
+	for (i = 0; i < n; i++) {
+		uint32_t bytes = r->hdr_bytes + vring_out_bytes(f[i], vring_out_tag(f[i], trunk));
+
+		if (unlikely(!packed_peek(r, at, &slot[i]))) {
+			*is_full = true;
+			break;
+		}
+		if (i + PACKED_AHEAD < n)
+			packed_prefetch(r, at.slot);
+		if (unlikely(!vring_is_plain(f[i]) || slot[i].bytes < bytes ||
+			     (slot[i].flags & VRING_DESC_KIND) != VRING_DESC_F_WRITE))
+			break;
+		to[i] = guestmem_at(r->mem, slot[i].addr, slot[i].bytes);
+		if (unlikely(to[i] == NULL))
+			break;
+		vring_prefetch_write(to[i], bytes);
+		slot[i].bytes = bytes;
+		at = packed_step(r, at, 1);
+	}
+	n = i;
+	for (i = 0; i < n; i++) {
+		vring_put(r, to[i], f[i], vring_out_tag(f[i], trunk));
+		sent->bytes += slot[i].bytes - r->hdr_bytes;
+	}
+	sent->packets += n;
+	for (i = n; i-- > 0;)
+		packed_use(r, i, slot[i].id, slot[i].bytes, VRING_DESC_F_WRITE);
+	packed_used(r, n);
+	if (unlikely(log != NULL)) {
+		rte_mb();
+		for (i = 0; i < n; i++)
+			dirty_log_mark(log, slot[i].addr, slot[i].bytes);
+	}
+	packed_taken(r, n);
+	return n;
+}
+
+/* One frame into as many buffers as it takes. Returns false where it did not go in. */
+static bool
+packed_tx_long(struct virtq *r, const struct frame *f, bool tag, struct vring_sent *sent)
+{
+	uint32_t bytes = r->hdr_bytes + vring_out_bytes(f, tag), before = 0;
+	struct vring_chain chain[VRING_CHAINS_MAX];
+	struct packed_pos at = packed_next(r);
+	struct vring_pieces p;
+	uint32_t slots = 0;
+	uint16_t n = 0, i, offset;
+
+	vring_no_pieces(&p);
+	do {
+		enum vring_fault fault;
+		struct packed_desc d;
+
+		if (slots >= r->size || !packed_peek(r, at, &d)) {
+			sent->full++;
+			return false;
+		}
+		fault = packed_walk(r, at, d, VRING_DESC_F_WRITE, &p, &chain[n]);
+		if (fault != VRING_RUNS) {
+			vring_stop(r, fault);
+			return false;
+		}
+		chain[n].bytes = RTE_MIN(p.bytes, bytes) - before;
+		before += chain[n].bytes;
+		slots += chain[n].slots;
+		at = packed_step(r, at, chain[n++].slots);
+	} while (r->mergeable && before < bytes && n < VRING_CHAINS_MAX);
+	if (before < bytes) {
+		sent->too_long++;
+		return false;
+	}
+	vring_scatter(r, &p, f, tag, n);
+	for (i = n, offset = (uint16_t)slots; i-- > 0;) {
+		offset -= chain[i].slots;
+		packed_use(r, offset, chain[i].id, chain[i].bytes, VRING_DESC_F_WRITE);
+	}
+	packed_used(r, (uint16_t)slots);
+	packed_taken(r, (uint16_t)slots);
+	sent->packets++;
+	sent->bytes += bytes - r->hdr_bytes;
+	return true;
+}
+
+uint16_t
+vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
+		struct vring_sent *sent)
+{
+	unsigned int skips = 0;
+	uint16_t done = 0;
+	bool is_full;
+
+	for (;;) {
+		done += packed_tx_short(r, &f[done], n - done, trunk, sent, &is_full);
+		if (done == n || is_full)
+			return done;
+		if (!packed_tx_long(r, f[done], vring_out_tag(f[done], trunk), sent)) {
+			if (!r->live)
+				return done;
+			skips++;
+		}
+		if (++done == n || skips == VRING_SKIPS_MAX)
+			return done;
+	}
+}
+
+/* ---- both -------------------------------------------------------------------------------- */
+
+static void
+packed_log_used(const struct virtq *r, const struct dirty_log *log, struct packed_pos from)
+{
+	uint16_t n = (uint16_t)(r->used >= from.slot ? r->used - from.slot :
+						       r->used + r->size - from.slot);
+	uint64_t also = atomic_load_explicit(&r->log_addr, memory_order_relaxed);
+	const uint64_t base[2] = {r->used_addr, also};
+	unsigned int k;
+
+	if (n == 0)
+		n = r->size;
+	for (k = 0; k < (also != 0 && also != r->used_addr ? 2 : 1); k++) {
+		uint16_t first = RTE_MIN(n, (uint16_t)(r->size - from.slot));
+
+		dirty_log_mark(log, base[k] + from.slot * sizeof(struct vring_packed_desc),
+			       first * sizeof(struct vring_packed_desc));
+		if (n > first)
+			dirty_log_mark(log, base[k],
+				       (n - first) * sizeof(struct vring_packed_desc));
+	}
+}
+
+bool
+vring_packed_publish(struct virtq *r)
+{
+	const struct dirty_log *log = atomic_load_explicit(&r->log, memory_order_relaxed);
+	struct packed_pos from = {r->old_used, false};
+
+	if (!r->holds_first)
+		return false;
+	__atomic_store_n(&r->packed_ring.desc[from.slot].flags, r->first_flags, __ATOMIC_RELEASE);
+	/* The flags before what the guest wants; and for the log see dirty_log_mark(). */
+	rte_smp_mb();
+	if (unlikely(log != NULL))
+		packed_log_used(r, log, from);
+	r->holds_first = false;
+	r->old_used = r->used;
+	return vring_packed_wants_call(r);
+}
+
+/* virtio 1.1, 2.7.14: the guest's event suppression structure. */
+bool
+vring_packed_wants_call(struct virtq *r)
+{
+	const struct vring_packed_desc_event *driver = r->packed_ring.driver;
+	uint16_t flags = __atomic_load_n(&driver->flags, __ATOMIC_RELAXED);
+	uint16_t off_wrap, off, old = r->signalled, new = r->used;
+	bool knows_old = r->signalled_valid;
+
+	r->signalled = r->used;
+	r->signalled_valid = true;
+	if (flags == VRING_PACKED_EVENT_FLAG_DISABLE)
+		return false;
+	if (flags != VRING_PACKED_EVENT_FLAG_DESC || !r->event_idx || !knows_old)
+		return true;
+	rte_smp_rmb();
+	off_wrap = __atomic_load_n(&driver->off_wrap, __ATOMIC_RELAXED);
+	off = off_wrap & ~(1 << VRING_PACKED_EVENT_F_WRAP_CTR);
+	/* All on the lap of `new`: what was before it is one ring further down. */
+	if (!!(off_wrap >> VRING_PACKED_EVENT_F_WRAP_CTR) != r->used_wrap)
+		off -= r->size;
+	if (new <= old)
+		old -= r->size;
+	return vring_need_event(off, new, old);
+}
