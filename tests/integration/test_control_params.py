@@ -28,6 +28,9 @@ BAD_VLAN, BAD_MTU = ints(1, 4094), ints(68, 9702)
 BAD_BOOL = [1, 0, "true", None, [], {}]
 BAD_NODE = ["", "0", "any", -1, 1.5, True, None, [], {}, 1000, 2**40]
 NAME = {"name": BAD_NAMES}
+LIMITS = {"rate_mbps": ints(0, 10**6), "burst_kb": ints(0, 10**9),
+          **{f"storm_{kind}_pps": ints(0, 10**9) for kind in ("broadcast", "multicast", "unknown")}}
+BAD_RETRIES = ints(0, 32)
 
 # method: (a request that is right but for the parameter at hand, {parameter: wrong values},
 #          the parameters that must be there)
@@ -42,7 +45,7 @@ METHODS = {
     "uplink.add": (
         {"name": "new", "bridge": "there", "devargs": "net_null0"},
         {**NAME, "bridge": BAD_NAMES, "devargs": NOT_TEXT + ["", "x" * 100000, "net_null0\n"],
-         "vlan": BAD_VLAN, "trunks": BAD_TRUNKS, "mtu": BAD_MTU},
+         "vlan": BAD_VLAN, "trunks": BAD_TRUNKS, "mtu": BAD_MTU, **LIMITS},
         ["name", "bridge", "devargs"]),
     "uplink.del": ({"name": "nosuch"}, NAME, ["name"]),
     "uplink.list": ({}, {}, []),
@@ -51,7 +54,8 @@ METHODS = {
         {**NAME, "bridge": BAD_NAMES, "mode": NOT_TEXT + ["", "Server", "both", "x" * 100000],
          "socket": NOT_TEXT + ["", "x" * 100000, "/run/a\nb"], "mac": BAD_MACS, "vlan": BAD_VLAN,
          "trunks": BAD_TRUNKS, "queues": ints(1, 10**6), "mtu": BAD_MTU, "node": BAD_NODE,
-         "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"]},
+         "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"], **LIMITS,
+         "tx_retries": BAD_RETRIES, "datapath": NOT_TEXT + ["", "Direct", "own"]},
         ["name", "bridge"]),
     "port.detach": ({"name": "port"}, {**NAME, "force": BAD_BOOL}, ["name"]),
     "port.list": ({}, {}, []),
@@ -59,12 +63,19 @@ METHODS = {
     "port.set": (
         {"name": "port"},
         {**NAME, "mac": BAD_MACS, "vlan": BAD_VLAN, "trunks": BAD_TRUNKS, "mtu": BAD_MTU,
-         "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"]},
+         "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"], **LIMITS,
+         "tx_retries": BAD_RETRIES},
         ["name"]),
     "port.stats": ({"name": "port"}, NAME, []),
     "lcore.list": ({}, {}, []),
     "numa.show": ({}, {}, []),
     "host.capabilities": ({}, {}, []),
+    "capture.start": (
+        {"port": "port", "file": "/nowhere/file"},
+        {"port": BAD_NAMES, "file": NOT_TEXT + ["", "relative", "x" * 100000, "/run/a\nb"],
+         "snaplen": ints(1, 262144), "max_bytes": NOT_INT + [-1, 0, 4095, 2**50 + 1]}, ["port", "file"]),
+    "capture.stop": ({"port": "port"}, {"port": BAD_NAMES}, ["port"]),
+    "capture.list": ({}, {}, []),
     "events.subscribe": ({}, {"types": [1, "port.up", None, {}, True, [1], [None], ["nonsense"],
                                         [""], ["port.up"] * 1000]}, []),
 }
@@ -159,6 +170,10 @@ def test_unknown_method(daemon, method):
     ("port.stats", {"name": "nosuch"}, "no-such-port"),
     ("port.detach", {"name": "nosuch"}, "no-such-port"),
     ("uplink.del", {"name": "nosuch"}, "no-such-uplink"),
+    ("capture.start", {"port": "nosuch", "file": "/nowhere/file"}, "no-such-port"),
+    ("capture.start", {"port": "port", "file": "/nowhere/file"}, "file-refused"),
+    ("capture.stop", {"port": "nosuch"}, "no-such-port"),
+    ("capture.stop", {"port": "port"}, "no-such-capture"),
     ("uplink.add", {"name": "u", "bridge": "nosuch", "devargs": "net_null0"}, "no-such-bridge"),
 ])
 def test_stable_text_codes(daemon, method, params, code):
@@ -173,6 +188,10 @@ def test_stable_text_codes(daemon, method, params, code):
     ("port.attach", {"name": "new", "bridge": "there", "vlan": 5, "trunks": [6]}),
     ("port.attach", {"name": "new", "bridge": "there", "node": 7}),  # on a machine with fewer
     ("port.attach", {"name": "new", "bridge": "there", "mode": "client", "socket_mode": "0600"}),
+    ("port.attach", {"name": "new", "bridge": "there", "burst_kb": 1}),
+    ("port.set", {"name": "port", "burst_kb": 1}),
+    ("port.set", {"name": "port", "rate_mbps": 0, "burst_kb": 1}),
+    ("port.set", {"name": "port", "datapath": "library"}),
     ("port.set", {"name": "port"}),
     ("port.set", {"name": "port", "vlan": 5, "trunks": [6]}),
     ("uplink.add", {"name": "new", "bridge": "there", "devargs": "net_null0", "vlan": 1,

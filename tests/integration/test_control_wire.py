@@ -187,7 +187,8 @@ def test_connections_that_come_and_go(sluiced):
 # ---- who may call
 
 METHODS_THAT_READ = ["daemon.version", "bridge.list", "uplink.list", "port.list", "port.stats",
-                     "lcore.list", "numa.show", "host.capabilities", "events.subscribe"]
+                     "lcore.list", "numa.show", "host.capabilities", "capture.list",
+                     "events.subscribe"]
 
 
 def call_as(sluiced, uid, gid, method, groups=(), **params):

@@ -6,9 +6,11 @@ import os
 import pytest
 
 from frames import BROADCAST, assert_got, frame
+from net import BEACON_MAC
 from rpc import Connection
 from testpmd import Testpmd
-from vhostguest import HOST_TSO4, CSUM, GUEST_CSUM, GUEST_TSO4, PLAIN, VhostGuest
+from vhostguest import (CSUM, GUEST_CSUM, GUEST_TSO4, HOST_TSO4, PLAIN, RING_SIZE,
+                        VhostGuest)
 
 RX_REASONS = {"ring_full", "queue_off", "no_guest", "park_full", "park_expired", "mtu", "offload"}
 TX_REASONS = {"bad_frame", "bad_ring", "vlan", "spoof", "rate", "storm", "mtu", "no_mbuf",
@@ -141,6 +143,36 @@ def test_subscription_to_some_types(net, sluiced):
         net.members.remove(guest)
         guest.end.close()
         assert connection.next_event()["type"] == "port.down"
+
+
+@pytest.mark.parametrize("direction,vring", [("to_guest", 0), ("from_guest", 1)])
+def test_ring_that_the_guest_broke(make_net, subscription, direction, vring):
+    """It is told, shown, and over when the guest comes anew."""
+    net = make_net()
+    guest = net.guest("a")
+    ring = guest.end.vrings[vring]
+    available = (ring.base + 4096 + 2) // 2
+    ring.words[available] = (ring.words[available] + RING_SIZE + 1) & 0xFFFF  # more than there are
+    net.send(net.beacon, frame(BROADCAST, BEACON_MAC))  # somebody looks at the ring to the guest
+    event = subscription.next_event(lambda event: event["type"] == "port.ring_stopped")
+    assert (event["port"], event["queue"], event["direction"]) == (guest.name, 0, direction)
+    (queue,) = net.sluiced.port(guest.name)["queues"]
+    assert queue[f"stopped_{direction}"] == event["reason"] and event["reason"]
+    assert len([key for key in queue if key.startswith("stopped_")]) == 1
+    for command in (["list"], ["get", guest.name]):
+        text = net.sluiced.ctl("port", *command).stdout
+        assert "STOPPED" in text and event["reason"] in text
+    guest.end.close()
+    net.sluiced.wait_state(guest.name, "waiting")
+    guest.end = VhostGuest.at(net.sluiced.port(guest.name)["socket"])
+    net.sluiced.wait_state(guest.name, "up")
+    (queue,) = net.sluiced.port(guest.name)["queues"]
+    assert not [key for key in queue if key.startswith("stopped_")]
+    sent = frame(BROADCAST, BEACON_MAC)
+    net.send(net.beacon, sent)
+    assert_got([guest.recv()], sent)
+    guest.end.send(frame(BROADCAST, "02:00:00:00:05:0a"))
+    assert net.beacon.recv()
 
 
 def test_full_mac_table_is_an_event(make_net, subscription):

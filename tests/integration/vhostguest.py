@@ -10,23 +10,15 @@ import contextlib
 import mmap
 import os
 import select
-import socket
 import struct
 import time
 
 from netns import collect
+from vhostuser import (  # more than is used here: tests take these names from this module
+    CSUM, GUEST_CSUM, GUEST_TSO4, HOST_TSO4, MRG_RXBUF, SET_MEM_TABLE, SET_VRING_ADDR,
+    SET_VRING_BASE, SET_VRING_CALL, SET_VRING_KICK, SET_VRING_NUM, VERSION_1, FrontEnd, connect,
+    listen)
 
-# vhost-user requests
-GET_FEATURES, SET_FEATURES, SET_OWNER, SET_MEM_TABLE = 1, 2, 3, 5
-SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_BASE, GET_VRING_BASE = 8, 9, 10, 11
-SET_VRING_KICK, SET_VRING_CALL = 12, 13
-GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, GET_QUEUE_NUM, SET_VRING_ENABLE = 15, 16, 17, 18
-VERSION, NEED_REPLY = 1, 8
-PROTOCOL_MQ, PROTOCOL_REPLY_ACK = 1 << 0, 1 << 3
-
-# virtio features
-CSUM, GUEST_CSUM, GUEST_TSO4, HOST_TSO4 = 1 << 0, 1 << 1, 1 << 7, 1 << 11
-MRG_RXBUF, MQ, PROTOCOL_FEATURES, VERSION_1 = 1 << 15, 1 << 22, 1 << 30, 1 << 32
 PLAIN = MRG_RXBUF | VERSION_1
 
 RING_SIZE = 256
@@ -37,26 +29,6 @@ QUEUE_BYTES = VRING_BYTES + RING_SIZE * BUFFER_BYTES
 GUEST_BASE, USER_BASE = 0x100000000, 0x200000000
 DESC_NEXT, DESC_WRITE = 1, 2
 NO_HEADER = bytes(HEADER_BYTES)
-
-
-def connect(path, deadline_s=5):
-    """Connects to a server port's socket."""
-    peer = socket.socket(socket.AF_UNIX)
-    peer.settimeout(deadline_s)
-    try:
-        peer.connect(str(path))
-    except OSError:
-        peer.close()
-        raise
-    return peer
-
-
-def listen(path):
-    """Makes the socket of a port in client mode."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen(1)
-    return listener
 
 
 class Vring:
@@ -112,15 +84,11 @@ class Vring:
         return bool(ready)
 
 
-class VhostGuest:
-    """Takes ownership of `peer`, a connected socket. Ready when the constructor returns.
-
-    `features`: those to accept, of what is offered; `offered` tells what that was.
-    """
+class VhostGuest(FrontEnd):
+    """Takes ownership of `peer`, a connected socket. Ready when the constructor returns."""
 
     def __init__(self, peer, features=PLAIN, queues=1):
-        self.peer = peer
-        peer.settimeout(5)
+        super().__init__(peer)
         self.queues = queues
         size = 2 * queues * QUEUE_BYTES
         self.fd = os.memfd_create("guest", os.MFD_CLOEXEC)
@@ -130,7 +98,7 @@ class VhostGuest:
         self.words = memoryview(self.memory).cast("H")
         self.vrings = [Vring(self, i) for i in range(2 * queues)]
         try:
-            self._negotiate(features)
+            self.negotiate(features)
             self._start(size)
         except BaseException:
             self.close()
@@ -139,17 +107,6 @@ class VhostGuest:
     @classmethod
     def at(cls, path, **options):
         return cls(connect(path), **options)
-
-    def _negotiate(self, features):
-        self.offered = self.ask(GET_FEATURES)
-        missing = (features | PROTOCOL_FEATURES) & ~self.offered
-        assert not missing, f"features {missing:#x} are not offered"
-        self.features = features | PROTOCOL_FEATURES
-        self.protocol = self.ask(GET_PROTOCOL_FEATURES) & (PROTOCOL_MQ | PROTOCOL_REPLY_ACK)
-        self.tell(SET_PROTOCOL_FEATURES, struct.pack("<Q", self.protocol), ack=False)
-        self.queues_max = self.ask(GET_QUEUE_NUM)
-        self.tell(SET_OWNER)
-        self.tell(SET_FEATURES, struct.pack("<Q", self.features))
 
     def _start(self, size):
         self.tell(SET_MEM_TABLE, struct.pack("<IIQQQQ", 1, 0, GUEST_BASE, size, USER_BASE, 0),
@@ -168,49 +125,6 @@ class VhostGuest:
                 ring.publish(i)
         for i in range(len(self.vrings)):
             self.enable(i, True)
-
-    def enable(self, vring, on):
-        self.tell(SET_VRING_ENABLE, struct.pack("<II", vring, on))
-
-    # ---- messages
-
-    def tell(self, request, payload=b"", fds=(), ack=True):
-        """A message without an answer of its own; waits for the acknowledgement if agreed."""
-        ack = ack and bool(getattr(self, "protocol", 0) & PROTOCOL_REPLY_ACK)
-        flags = VERSION | (NEED_REPLY if ack else 0)
-        socket.send_fds(self.peer, [struct.pack("<III", request, flags, len(payload)) + payload],
-                        list(fds))
-        if ack:
-            (status,) = struct.unpack("<Q", self._answer(request))
-            assert status == 0, f"request {request} was refused"
-
-    def ask(self, request, payload=b""):
-        """A message whose answer is a u64."""
-        self.peer.sendall(struct.pack("<III", request, VERSION, len(payload)) + payload)
-        return struct.unpack("<Q", self._answer(request))[0]
-
-    def _answer(self, request):
-        header = self._read(12)
-        answered, _, size = struct.unpack("<III", header)
-        assert answered == request, f"the answer to {request} is one to {answered}"
-        return self._read(size)
-
-    def _read(self, size):
-        data = b""
-        while len(data) < size:
-            more = self.peer.recv(size - len(data))
-            if not more:
-                raise ConnectionError("the back-end hung up")
-            data += more
-        return data
-
-    def hung_up(self, deadline_s=5):
-        """True as soon as the back-end has closed the connection."""
-        ready, _, _ = select.select([self.peer], [], [], deadline_s)
-        try:
-            return bool(ready) and self.peer.recv(1, socket.MSG_PEEK) == b""
-        except ConnectionError:
-            return True
 
     # ---- frames
 
