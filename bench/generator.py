@@ -19,12 +19,12 @@ class Generator:
     def __init__(self, program):
         self.program = str(program)
 
-    def run(self, peer, ports, scenario, seconds, rate_pps=None):
+    def run(self, peer, ports, options, seconds, rate_pps=None):
         """One trial against a running peer. Returns the generator's JSON result."""
         prefix = "server:" if peer.generator_listens else ""
         argv = ["taskset", "-c", str(GENERATOR_CPU), self.program, "--json",
                 "--cpu", str(GENERATOR_CPU), "--duration", str(seconds), "--wait", str(WAIT_S),
-                *scenario.options]
+                *options]
         if rate_pps is not None:
             argv += ["--rate", f"{rate_pps:.0f}"]
         argv += [f"{prefix}{peer.socket(port)}" for port in ports]

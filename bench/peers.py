@@ -23,6 +23,7 @@ MTU = 9200
 MBUF_BYTES = 10240
 MEMORY_MIB = 320
 START_DEADLINE_S = 30
+CAPTURE_SNAPLEN = 64
 
 
 class Peer:
@@ -30,6 +31,8 @@ class Peer:
 
     name = None
     generator_listens = False  # which side makes the sockets
+    ports = PORTS  # that the generator's guests are at
+    options = ()  # of the generator, for this peer alone
 
     def __init__(self, directory):
         self.directory = Path(directory)
@@ -56,6 +59,9 @@ class Peer:
     def pause(self):
         os.kill(self.process.pid, signal.SIGSTOP)
 
+    def configure(self, variant):
+        """Settings of the next trial; only sluice has any."""
+
     def mark(self):
         """Traffic begins now."""
 
@@ -70,9 +76,13 @@ class Sluice(Peer):
 
     name = "sluice"
 
-    def __init__(self, directory):
+    def __init__(self, directory, memory_mib=MEMORY_MIB):
         super().__init__(directory)
+        self.memory_mib = memory_mib
         self.daemon = None
+        self._ports = {}
+        self._capture = None
+        self._before = None
 
     @property
     def process(self):
@@ -81,11 +91,11 @@ class Sluice(Peer):
     def start(self, ports=PORTS, tso=False):
         from sluice import Sluiced  # which reads where the build is
 
-        self.daemon = Sluiced(self.directory, lcores=str(SWITCH_CPU), memory=MEMORY_MIB,
+        self.daemon = Sluiced(self.directory, lcores=str(SWITCH_CPU), memory=self.memory_mib,
                               idle="poll")
         self.daemon.rpc("bridge.add", name="br0")
-        for port in ports:
-            self.daemon.rpc("port.attach", name=port, bridge="br0", mtu=MTU)
+        self._ports, self._capture = {}, None
+        self.set_ports({port: {} for port in ports})
 
     def stop(self):
         if self.daemon is not None:
@@ -93,12 +103,42 @@ class Sluice(Peer):
             self.daemon = None
         shutil.rmtree(self.directory / "state", ignore_errors=True)
 
+    def set_ports(self, ports):
+        """Makes {name: settings} the ports that there are; those that stay as they are stay."""
+        for name in [name for name, settings in self._ports.items() if ports.get(name) != settings]:
+            self.daemon.rpc("port.detach", name=name, force=True)
+            del self._ports[name]
+        for name, settings in ports.items():
+            if name not in self._ports:
+                self.daemon.rpc("port.attach", **{"name": name, "bridge": "br0", "mtu": MTU,
+                                                  **settings})
+                self._ports[name] = settings
+
+    def configure(self, variant):
+        if self._capture and not variant.capture:
+            self.daemon.rpc("capture.stop", port=PORTS[0])
+            self._capture.unlink(missing_ok=True)
+            self._capture = None
+        self.set_ports(dict(zip(PORTS, variant.settings)))
+        if variant.capture and not self._capture:
+            file = self.directory / "frames.pcapng"
+            self.daemon.rpc("capture.start", port=PORTS[0], file=str(file), snaplen=CAPTURE_SNAPLEN)
+            self._capture = file
+
     def socket(self, port):
         return self.daemon.socket_dir / port
 
+    def mark(self):
+        self._before = self._counters()
+
     def cycles_per_packet(self):
-        """sluiced samples its lcores every second, and counts rounds that moved a frame."""
-        return self.daemon.rpc("lcore.list")[0]["cycles_per_packet"]
+        """Of rounds that moved a frame, polling all ports included."""
+        now, before = self._counters(), self._before
+        packets = now["packets"] - before["packets"]
+        return (now["busy_cycles"] - before["busy_cycles"]) / packets if packets > 0 else None
+
+    def _counters(self):
+        return self.daemon.rpc("lcore.list")[0]
 
 
 class Testpmd(Peer):

@@ -8,10 +8,13 @@
  *   sluice-probe roundtrip CPU CPU MS    how long a cache line goes there and back, as JSON
  *   sluice-probe spin CPU...             keeps CPUs busy at SCHED_IDLE, until it is ended: virtual
  *                                        CPUs that never sleep are seldom moved
+ *   sluice-probe pull CPU CPU MS         has two CPUs wake each other out of their sleep: a
+ *                                        hypervisor likes to wake a CPU near the one that wakes it
  */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +29,7 @@
 #define BATCHES_MAX 100000
 #define MS_MAX 10000
 #define SPINNERS_MAX 64
+#define PULL_SLEEP_US 1000 /* longer than a hypervisor polls before it lets a CPU go */
 
 /* The line that goes to and fro. Odd: the second CPU's turn, even: the first one's. */
 static struct {
@@ -145,6 +149,53 @@ measure_roundtrip(unsigned int cpu, unsigned int partner_cpu, unsigned int ms)
 	return 0;
 }
 
+/* One side of a pull: is woken through a pipe, sleeps, and wakes the other one through its pipe. */
+struct puller {
+	unsigned int cpu;
+	int from, to;
+	uint64_t end_ns;
+};
+
+static void *
+pull_side(void *arg)
+{
+	const struct puller *self = arg;
+	char byte;
+
+	if (pin(self->cpu) != 0)
+		fprintf(stderr, "probe: cannot run on CPU %u\n", self->cpu);
+	while (read(self->from, &byte, 1) == 1) {
+		usleep(PULL_SLEEP_US);
+		if (write(self->to, &byte, 1) != 1 || now_ns() > self->end_ns)
+			break;
+	}
+	close(self->to);
+	return NULL;
+}
+
+static int
+pull(unsigned int cpu, unsigned int partner_cpu, unsigned int ms)
+{
+	uint64_t end_ns = now_ns() + (uint64_t)ms * 1000000;
+	struct puller side[2];
+	int to_first[2], to_second[2];
+	pthread_t partner;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (pipe(to_first) != 0 || pipe(to_second) != 0)
+		return 1;
+	side[0] = (struct puller){cpu, to_first[0], to_second[1], end_ns};
+	side[1] = (struct puller){partner_cpu, to_second[0], to_first[1], end_ns};
+	if (write(to_first[1], "", 1) != 1 ||
+	    pthread_create(&partner, NULL, pull_side, &side[1]) != 0) {
+		fprintf(stderr, "probe: cannot start a thread\n");
+		return 1;
+	}
+	pull_side(&side[0]);
+	pthread_join(partner, NULL);
+	return 0;
+}
+
 static void *
 spin(void *arg)
 {
@@ -198,8 +249,11 @@ main(int argc, char **argv)
 			count = 0;
 	if (count == 3 && !strcmp(argv[1], "roundtrip"))
 		return measure_roundtrip(numbers[0], numbers[1], numbers[2]);
+	if (count == 3 && !strcmp(argv[1], "pull"))
+		return pull(numbers[0], numbers[1], numbers[2]);
 	if (count >= 1 && count <= SPINNERS_MAX && !strcmp(argv[1], "spin"))
 		return keep_busy(numbers, count);
-	fprintf(stderr, "usage: sluice-probe roundtrip CPU CPU MS | spin CPU...\n");
+	fprintf(stderr,
+		"usage: sluice-probe roundtrip CPU CPU MS | pull CPU CPU MS | spin CPU...\n");
 	return 2;
 }

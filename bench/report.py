@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Rows to tables: the same text for the terminal and for report.md. Pure."""
 
+from bars import judge
 from shared import facts_as_markdown
 from summary import OURS
 
@@ -103,6 +104,13 @@ def generator_table(rows):
                  [_labels(row) + [_generator_cell(row, name) for name in names] for row in rows])
 
 
+def bars_table(rows):
+    marks = {True: "yes", False: "**no**", None: "-"}
+    return table(["scenario", "CPUs", "rounds", "figure", "against", "bar", "is", "met"],
+                 [[v["title"], v["regime"], str(v["rounds"]), v["what"], v["against"], v["bar"],
+                   v["figure"] or "-", marks[v["met"]]] for v in judge(rows)])
+
+
 def failures(rows):
     return [f"- {row['title']}: {name}: {figures['error']}"
             for row in rows for name, figures in row["peers"].items() if "error" in figures]
@@ -110,16 +118,20 @@ def failures(rows):
 
 def render(rows, facts, settings):
     """The whole report. `settings`: what the run was asked for, in one sentence."""
-    traffic = [row for row in rows if not row["is_latency"]]
-    latency = [row for row in rows if row["is_latency"]]
+    alone = [row for row in rows if row["is_alone"]]
+    compared = [row for row in rows if not row["is_alone"]]
+    traffic = [row for row in compared if not row["is_latency"]]
+    latency = [row for row in compared if row["is_latency"]]
     parts = ["# sluice and its peers, guest to guest", facts_as_markdown(facts) + ".", settings]
-    parts += ["## Ratios", ratio_table(rows)]
+    parts += ["## Bars", bars_table(rows), "## Ratios", ratio_table(compared)]
     if traffic:
         parts += ["## Mpps delivered, cycles per packet", figure_table(traffic)]
     if latency:
         parts += ["## Latency, us: p50 / p99 / p99.9", latency_table(latency)]
+    if alone:
+        parts += ["## sluice against itself", ratio_table(alone), figure_table(alone)]
     if failures(rows):
         parts += ["## Failed", "\n".join(failures(rows))]
     parts += ["## The generator, %: busy / transmit ring full / receive ring late / frames lost",
-              generator_table(rows), "## How to read this", HOW_TO_READ]
+              generator_table(compared), "## How to read this", HOW_TO_READ]
     return "\n\n".join(parts) + "\n"

@@ -32,11 +32,16 @@ def _row(scenario, regime, trials, dropped):
     return {
         "scenario": scenario.name, "title": scenario.title, "regime": regime,
         "in_gbps": scenario.in_gbps, "is_latency": scenario.half_of is not None,
+        "is_alone": bool(scenario.variants),
         "rounds": len(rounds), "rounds_dropped": dropped,
         "roundtrip_ns": median([t[key] for t in trials for key in ("before_ns", "after_ns")]),
         "rate_pps": median([t["rate_pps"] for t in trials]),
         "peers": {name: _figures([t for t in trials if t["peer"] == name]) for name in names},
-        "ratios": {name: _ratio(trials, rounds, name) for name in names if name != OURS},
+        "ratios": {name: _ratio(trials, rounds, name, _better) for name in names if name != OURS},
+        "cycle_ratios": {name: _ratio(trials, rounds, name, _cheaper)
+                         for name in names if name != OURS},
+        "p99_ratios": {name: _ratio(trials, rounds, name, _sooner)
+                       for name in names if name != OURS},
     }
 
 
@@ -59,16 +64,34 @@ def _figures(trials):
     return figures
 
 
-def _ratio(trials, rounds, peer):
+def own_cycles(trial):
+    """What a packet costs by the peer's own count; the whole core, where it does not count."""
+    return trial.get("own_cycles_per_packet") or trial.get("cycles_per_packet")
+
+
+def _better(ours, theirs):
+    if "latency_us" in ours:
+        return theirs["latency_us"]["p50"] / ours["latency_us"]["p50"]
+    return ours["pps"] / theirs["pps"]
+
+
+def _cheaper(ours, theirs):
+    ours, theirs = own_cycles(ours), own_cycles(theirs)
+    return theirs / ours if ours and theirs else None
+
+
+def _sooner(ours, theirs):
+    if "latency_us" not in ours:
+        return None
+    return theirs["latency_us"]["p99"] / ours["latency_us"]["p99"]
+
+
+def _ratio(trials, rounds, peer, compare):
     """How many times better we are: the median of the rounds' ratios, not the ratio of medians,
     since only what ran side by side is comparable."""
     ratios = []
     for number in rounds:
         good = {t["peer"]: t for t in trials if t["round"] == number and "error" not in t}
-        if OURS not in good or peer not in good:
-            continue
-        if "latency_us" in good[OURS]:
-            ratios.append(good[peer]["latency_us"]["p50"] / good[OURS]["latency_us"]["p50"])
-        else:
-            ratios.append(good[OURS]["pps"] / good[peer]["pps"])
+        if OURS in good and peer in good:
+            ratios.append(compare(good[OURS], good[peer]))
     return median(ratios)

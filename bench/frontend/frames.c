@@ -169,21 +169,21 @@ frame_build(uint8_t *header, const struct frame_spec *spec, uint32_t bytes)
 }
 
 void
-frame_resize(uint8_t *header, uint32_t bytes)
+frame_build_head(uint8_t *head, const struct frame_spec *spec)
 {
-	const struct virtio_net_hdr_v1 *vnet = (const struct virtio_net_hdr_v1 *)header;
-	uint8_t *frame = header + FRAME_VNET_BYTES;
-	uint32_t l2 = l2_bytes_of(frame);
-	struct ip_header *ip = (struct ip_header *)(frame + l2);
-	uint8_t *l4 = (uint8_t *)ip + IP_BYTES;
-	uint32_t l4_bytes = bytes - l2 - IP_BYTES;
-	uint16_t check = (uint16_t)~csum_finish(csum_pseudo(ip, l4_bytes));
+	uint8_t whole[FRAME_VNET_BYTES + FRAME_UDP_HEAD_BYTES];
+	uint8_t *frame = whole + FRAME_VNET_BYTES;
+	struct ip_header *ip;
+	struct udp_header *udp;
 
-	set_ip_length(ip, bytes - l2);
-	if (ip->h.protocol == IPPROTO_UDP)
-		((struct udp_header *)l4)->h.len = htons((uint16_t)l4_bytes);
-	if (vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
-		memcpy(l4 + vnet->csum_offset, &check, sizeof(check));
+	frame_build(whole, spec, FRAME_UDP_HEAD_BYTES);
+	ip = (struct ip_header *)(frame + l2_bytes_of(frame));
+	udp = (struct udp_header *)((uint8_t *)ip + IP_BYTES);
+	set_ip_length(ip, 0);
+	udp->h.len = 0;
+	if (spec->csum_offload)
+		udp->h.check = (uint16_t)~csum_finish(csum_pseudo(ip, 0));
+	memcpy(head, frame, FRAME_UDP_HEAD_BYTES);
 }
 
 static inline uint64_t

@@ -19,6 +19,7 @@
 #define FRAME_MIN_BYTES 64
 #define FRAME_MIN_TSO_BYTES 128
 #define FRAME_MAX_BYTES 65535
+#define FRAME_UDP_HEAD_BYTES 64
 #define FRAME_PORT 0x534c /* destination port of all our frames */
 
 /* A frame with this bit in its number only finds the way; it is not counted. */
@@ -64,8 +65,11 @@ uint32_t frame_tag_offset(const struct frame_spec *spec);
  */
 void frame_build(uint8_t *header, const struct frame_spec *spec, uint32_t bytes);
 
-/* Makes a built frame one of another size: lengths and checksums, not the payload. */
-void frame_resize(uint8_t *header, uint32_t bytes);
+/*
+ * The first bytes of a UDP frame as frame_put_head() copies them: all of its headers, their lengths
+ * left out. A generator that changes the flow of each frame could not build each anew.
+ */
+void frame_build_head(uint8_t *head, const struct frame_spec *spec);
 
 /* Fills the payload behind the tag with the pattern of `sequence`. */
 void frame_fill(uint8_t *payload, uint32_t payload_bytes, uint64_t sequence);
@@ -109,19 +113,90 @@ frame_stamp(uint8_t *tag, bool is_tcp, uint64_t sequence, uint64_t now_tsc)
 		memcpy(tag - 12, &ack, sizeof(ack)); /* 20 bytes of TCP header, ack at 8 */
 }
 
-/* True if the destination address, read with the two bytes behind it, is `mac` (6 bytes). */
+/* Addresses that follow each other in their lower 32 bits. */
+struct frame_macs {
+	uint16_t high; /* the first two bytes as they lie in memory */
+	uint32_t low; /* of the first address, host order */
+	uint32_t count;
+};
+
+static inline struct frame_macs
+frame_macs(const uint8_t *first, uint32_t count)
+{
+	struct frame_macs macs = {.count = count};
+	uint32_t low;
+
+	memcpy(&macs.high, first, sizeof(macs.high));
+	memcpy(&low, first + 2, sizeof(low));
+	macs.low = __builtin_bswap32(low);
+	return macs;
+}
+
+/* True if the destination address, read with the two bytes behind it, is one of `macs`. */
 static inline bool
-frame_is_for(const uint8_t *frame, uint64_t mac)
+frame_is_for(const uint8_t *frame, const struct frame_macs *macs)
 {
 	uint64_t first;
 
 	memcpy(&first, frame, sizeof(first));
-	return (first & UINT64_C(0xffffffffffff)) == mac;
+	return (uint16_t)first == macs->high &&
+	       __builtin_bswap32((uint32_t)(first >> 16)) - macs->low < macs->count;
+}
+
+/* The `by`-th address behind one. */
+static inline void
+frame_mac_add(uint8_t *mac, uint32_t by)
+{
+	uint32_t low;
+
+	memcpy(&low, mac + 2, sizeof(low));
+	low = __builtin_bswap32(__builtin_bswap32(low) + by);
+	memcpy(mac + 2, &low, sizeof(low));
+}
+
+static inline void
+frame_put_vlan(uint8_t *frame, uint16_t vlan)
+{
+	uint16_t tci = __builtin_bswap16(vlan);
+
+	memcpy(frame + 14, &tci, sizeof(tci));
+}
+
+/* Adds a field that was 0 to the Internet checksum of its header. */
+static inline uint16_t
+frame_csum_add(uint16_t csum, uint16_t field)
+{
+	uint32_t sum = csum + (uint32_t)field;
+
+	return (uint16_t)(sum + (sum >> 16));
+}
+
+/* Begins a UDP frame of `bytes` with a head; the virtio-net header and what lies behind the head
+ * stay. `l2_bytes`: 14, or 18 with a tag. */
+static inline void
+frame_put_head(uint8_t *frame, const uint8_t *head, uint32_t l2_bytes, uint32_t bytes)
+{
+	uint8_t *ip = frame + l2_bytes;
+	uint16_t ip_bytes = __builtin_bswap16((uint16_t)(bytes - l2_bytes));
+	uint16_t udp_bytes = __builtin_bswap16((uint16_t)(bytes - l2_bytes - 20));
+	uint16_t check;
+
+	memcpy(frame, head, FRAME_UDP_HEAD_BYTES);
+	memcpy(ip + 2, &ip_bytes, sizeof(ip_bytes));
+	memcpy(&check, ip + 10, sizeof(check));
+	check = (uint16_t)~frame_csum_add((uint16_t)~check, ip_bytes);
+	memcpy(ip + 10, &check, sizeof(check));
+	memcpy(ip + 24, &udp_bytes, sizeof(udp_bytes));
+	memcpy(&check, ip + 26, sizeof(check));
+	if (check != 0) { /* left to the switch: the sum of the pseudo header */
+		check = frame_csum_add(check, udp_bytes);
+		memcpy(ip + 26, &check, sizeof(check));
+	}
 }
 
 /*
- * The tag of an untagged UDP frame of ours of at least FRAME_MIN_BYTES, or NULL: frame_parse() for
- * the usual case, where every cycle counts.
+ * The tag of a UDP frame of ours of at least FRAME_MIN_BYTES, or NULL: frame_parse() for the usual
+ * case, where every cycle counts.
  */
 static inline const uint8_t *
 frame_usual_tag(const uint8_t *frame)
@@ -130,21 +205,15 @@ frame_usual_tag(const uint8_t *frame)
 	uint16_t port;
 
 	memcpy(&type_and_ihl, frame + 12, sizeof(type_and_ihl));
+	if ((uint16_t)type_and_ihl == __builtin_bswap16(0x8100)) {
+		frame += 4;
+		memcpy(&type_and_ihl, frame + 12, sizeof(type_and_ihl));
+	}
 	memcpy(&port, frame + 36, sizeof(port));
 	if ((type_and_ihl & 0xffffff) != 0x450008 || frame[23] != 17 ||
 	    port != __builtin_bswap16(FRAME_PORT))
 		return NULL;
 	return frame + 42;
-}
-
-/* A MAC as frame_is_for() compares it: the first byte lowest. */
-static inline uint64_t
-frame_mac_word(const uint8_t *mac)
-{
-	uint64_t word = 0;
-
-	memcpy(&word, mac, 6);
-	return word;
 }
 
 #endif

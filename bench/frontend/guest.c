@@ -14,6 +14,8 @@
 #define CACHE_LINE 64
 #define ANSWER_TIMEOUT_MS 5000
 #define LOG_PAGE_BYTES 4096
+/* Buffers taken in at once, besides those that the largest frame may need. */
+#define RECEIVE_BURST 64
 
 #define BIT(n) (UINT64_C(1) << (n))
 
@@ -114,6 +116,9 @@ queue_fill(struct guest *guest, struct queue *queue)
 		ring_set_buffer(&queue->rx, (uint16_t)i, queue->rx_header[i],
 				rx_frame_bytes(options));
 	ring_post(&queue->rx, rx);
+	queue->rx_limit = RECEIVE_BURST + FRAME_MAX_BYTES / options->rx_buffer_bytes + 1;
+	if (queue->rx_limit > rx)
+		queue->rx_limit = rx;
 	return 0;
 }
 
@@ -147,11 +152,10 @@ guest_open(struct guest *guest, const struct options *options, unsigned int inde
 	guest->listen_fd = -1;
 	guest->log_fd = -1;
 	memcpy(guest->mac, options->mac, 6);
-	guest->mac[5] = (uint8_t)(options->mac[5] + index);
-	guest->mac[4] = (uint8_t)(options->mac[4] + (options->mac[5] + index) / 256);
+	frame_mac_add(guest->mac, index * options->macs);
 	atomic_init(&guest->pause_wanted, true);
 	atomic_init(&guest->paused, true);
-	guest->mac_word = frame_mac_word(guest->mac);
+	guest->macs = frame_macs(guest->mac, options->macs);
 	ret = arena_open(&guest->arena, options->queues * queue_bytes(options) + 65536,
 			 options->regions, options->pages, err);
 	if (ret < 0)
@@ -201,6 +205,7 @@ guest_close(struct guest *guest)
 		free(queue->tx_flow);
 		free(queue->sequence);
 		free(queue->pending);
+		free(queue->head);
 	}
 	free(guest->queues);
 	guest->queues = NULL;

@@ -22,6 +22,11 @@
  * pauses the guest (guest_pause(), at most one round of the stream thread) and lets it run again.
  */
 
+/* Places in the lists of flows, sizes, addresses and tags. */
+struct turn {
+	uint32_t flow, size, mac, tag;
+};
+
 /* One receive ring, one transmit ring, and their buffers. Owner: stream thread. */
 struct queue {
 	struct ring rx;
@@ -32,11 +37,17 @@ struct queue {
 	uint32_t *tx_flow; /* by slot: its flow */
 	uint64_t *sequence; /* by flow: number of its next frame */
 	uint32_t stream; /* of flow 0 */
-	uint64_t built; /* frames sent: chooses sizes and flows */
+	uint32_t l2_bytes; /* of each frame that is sent */
+	uint32_t tag_offset; /* from its virtio-net header */
+	uint64_t announced; /* probes sent: each address and tag is to be in one */
+	uint8_t (*head)[FRAME_UDP_HEAD_BYTES]; /* by flow; NULL where slots keep their frames */
+	struct turn turn; /* what the next frame is to be, where slots don't keep theirs */
+	unsigned int unposted; /* receive buffers emptied and not given back yet */
 	uint64_t due_base_tsc; /* rate: frames are due since then */
 	uint64_t due_sent; /* of those, sent */
 	struct ring_used *pending; /* came back, not understood yet (a frame's later buffers) */
 	unsigned int pending_count;
+	unsigned int rx_limit; /* buffers taken in at once */
 	bool sleeping; /* waits for a call */
 	uint64_t sleeping_since_tsc;
 };
@@ -67,7 +78,7 @@ struct guest {
 	unsigned int index;
 	struct endpoint endpoint;
 	uint8_t mac[6];
-	uint64_t mac_word;
+	struct frame_macs macs;
 	struct arena arena;
 	struct queue *queues;
 

@@ -10,7 +10,11 @@
 
 #include "bench/frontend/links.h"
 
-static const struct hostile_kind *const tables[] = {hostile_ring_kinds, hostile_message_kinds};
+static const struct hostile_kind *const tables[] = {
+	hostile_ring_kinds,
+	hostile_message_kinds,
+	hostile_host_kinds,
+};
 
 void
 hostile_list(void)
@@ -125,6 +129,8 @@ harm_report(struct harm *harm, const struct hostile_kind *kind, uint32_t tx_befo
 	bool open = watch(harm, kind);
 	json_t *object, *answers = json_null();
 
+	if (kind->need == NEED_TRAFFIC)
+		traffic_join(harm->traffic, true);
 	if (open && !kind->mute)
 		answers = json_boolean(still_answers(harm->guest));
 	object = json_pack("{s:s, s:b, s:i, s:s, s:o, s:i, s:i, s:I, s:f}", "kind", kind->name,
@@ -195,11 +201,12 @@ harm_do(struct harm *harm, const struct hostile_kind *kind, struct err *err)
 	}
 	if (kind->act != NULL)
 		ret = kind->act(harm, err);
-	if (kind->need == NEED_TRAFFIC)
-		traffic_join(harm->traffic, true);
 	/* A switch that hangs up on a storm has answered it. */
-	if (ret < 0 && harm->done == 0)
+	if (ret < 0 && harm->done == 0) {
+		if (kind->need == NEED_TRAFFIC)
+			traffic_join(harm->traffic, true);
 		return ret;
+	}
 	harm_report(harm, kind, tx_before, rx_before);
 	return 0;
 }

@@ -7,8 +7,8 @@
 #include "bench/frontend/traffic.h"
 
 /*
- * A guest that does harm on purpose: through its rings (hostile_ring.c) or through its messages
- * (hostile_message.c). Guest 0 is the hostile one; guest 1, where a kind needs it, sends to it.
+ * A guest that does harm on purpose: through its rings (hostile_ring.c), its messages
+ * (hostile_message.c), or what its host shares with the switch (hostile_host.c). Guest 0 is the hostile one; guest 1, where a kind needs it, sends to it.
  */
 struct harm {
 	const struct options *options;
@@ -38,6 +38,7 @@ struct hostile_kind {
 
 extern const struct hostile_kind hostile_ring_kinds[]; /* ends with a NULL name */
 extern const struct hostile_kind hostile_message_kinds[]; /* as above */
+extern const struct hostile_kind hostile_host_kinds[]; /* as above */
 
 /* Prints the kinds of harm, one a line with what it does. Thread: control. */
 void hostile_list(void);

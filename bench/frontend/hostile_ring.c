@@ -13,6 +13,7 @@ struct bad_desc {
 };
 
 #define OUTSIDE (ARENA_GPA / 2)
+#define HUGE_CHAINS 16
 #define N VRING_DESC_F_NEXT
 #define W VRING_DESC_F_WRITE
 #define I VRING_DESC_F_INDIRECT
@@ -206,6 +207,25 @@ chain_too_long(struct harm *harm, struct err *err)
 	return 0;
 }
 
+/* Chains each of whose segments is all of the memory: a gigabyte or more each. */
+static int
+huge_chain(struct harm *harm, struct err *err)
+{
+	struct ring *tx = tx_of(harm);
+	unsigned int i, count = tx->cfg.size;
+	const struct arena *arena = &harm->guest->arena;
+	const struct bad_desc bad = {table_gpa(harm), count * 16, I, 0};
+
+	(void)err;
+	for (i = 0; i < count; i++)
+		table_entry(harm, i,
+			    (struct bad_desc){ARENA_GPA, (uint32_t)(arena->bytes / arena->regions),
+					      i + 1 < count ? N : 0, (uint16_t)(i + 1)});
+	for (i = 0; i < HUGE_CHAINS; i++)
+		post(harm, &bad, 1);
+	return 0;
+}
+
 /* One descriptor that is wrong in itself. */
 #define ONE_DESC(name, address, length, flag)                           \
 	static int name(struct harm *harm, struct err *err)             \
@@ -353,6 +373,7 @@ const struct hostile_kind hostile_ring_kinds[] = {
 	{"avail-jump", "an index over a ring ahead", NEED_RINGS, false, NULL, avail_jump},
 	{"chain-too-long", "more segments than the ring has", NEED_RINGS, false, NULL,
 	 chain_too_long},
+	{"huge-chain", "chains of a gigabyte", NEED_RINGS, false, NULL, huge_chain},
 	{"outside-memory", "a frame outside the memory table", NEED_RINGS, false, NULL,
 	 outside_memory},
 	{"address-wrap", "address and length overflow", NEED_RINGS, false, NULL, address_wrap},

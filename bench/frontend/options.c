@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <math.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,11 @@ enum option_id {
 	OPT_COUNT,
 	OPT_BURST,
 	OPT_VLAN,
+	OPT_VLANS,
 	OPT_MAC,
+	OPT_MACS,
 	OPT_TO,
+	OPT_SENDERS,
 	OPT_STREAM_BASE,
 	OPT_CSUM,
 	OPT_GSO_SIZE,
@@ -67,8 +71,11 @@ static const struct option long_options[] = {
 	{"count", required_argument, NULL, OPT_COUNT},
 	{"burst", required_argument, NULL, OPT_BURST},
 	{"vlan", required_argument, NULL, OPT_VLAN},
+	{"vlans", required_argument, NULL, OPT_VLANS},
 	{"mac", required_argument, NULL, OPT_MAC},
+	{"macs", required_argument, NULL, OPT_MACS},
 	{"to", required_argument, NULL, OPT_TO},
+	{"senders", required_argument, NULL, OPT_SENDERS},
 	{"stream-base", required_argument, NULL, OPT_STREAM_BASE},
 	{"csum", no_argument, NULL, OPT_CSUM},
 	{"gso-size", required_argument, NULL, OPT_GSO_SIZE},
@@ -296,59 +303,57 @@ parse_words(struct options *o, int id, const char *text, struct err *err)
 	}
 }
 
-/* Options that are whole numbers. */
+#define NUMBER(opt, text, low, high, field)                               \
+	{                                                                 \
+		.id = (opt), .name = (text), .min = (low), .max = (high), \
+		.offset = offsetof(struct options, field),                \
+		.bytes = sizeof(((const struct options *)NULL)->field),   \
+	}
+
+/* Options that are whole numbers, and where they go. */
+static const struct number {
+	int id;
+	const char *name;
+	double min, max;
+	size_t offset, bytes;
+} numbers[] = {
+	NUMBER(OPT_FLOWS, "flows", 1, 60000, flows),
+	NUMBER(OPT_COUNT, "count", 1, 1e15, count),
+	NUMBER(OPT_BURST, "burst", 1, 1024, burst),
+	NUMBER(OPT_VLANS, "vlans", 1, 4094, tags),
+	NUMBER(OPT_MACS, "macs", 1, OPTIONS_MAX_MACS, macs),
+	NUMBER(OPT_SENDERS, "senders", 1, OPTIONS_MAX_GUESTS, senders),
+	NUMBER(OPT_STREAM_BASE, "stream-base", 0, 65535, stream_base),
+	NUMBER(OPT_GSO_SIZE, "gso-size", 64, 65000, gso_bytes),
+	NUMBER(OPT_QUEUE_SIZE, "queue-size", 4, 32768, tx_ring.size),
+	NUMBER(OPT_QUEUES, "queues", 1, 64, queues),
+	NUMBER(OPT_SEGMENTS, "segments", 1, 64, segments),
+	NUMBER(OPT_RX_BUFFER, "rx-buffer", 256, 65600, rx_buffer_bytes),
+	NUMBER(OPT_REGIONS, "regions", 1, VHOST_MAX_REGIONS, regions),
+	NUMBER(OPT_STOP_AFTER, "stop-after", 1, 1e15, stop_after),
+};
+
 static int
-parse_numbers(struct options *o, int id, const char *text, uint16_t *segments, struct err *err)
+parse_number(struct options *o, int id, const char *text, struct err *err)
 {
-	double v = 0;
+	const struct number *number = numbers;
+	double value;
+	void *field;
 	int ret;
 
-	switch (id) {
-	case OPT_FLOWS:
-		ret = parse_int("flows", text, 1, 60000, &v, err);
-		o->flows = (unsigned int)v;
+	while (number->id != id)
+		number++; /* every other option was told apart before */
+	ret = parse_int(number->name, text, number->min, number->max, &value, err);
+	if (ret < 0)
 		return ret;
-	case OPT_COUNT:
-		ret = parse_int("count", text, 1, 1e15, &v, err);
-		o->count = (uint64_t)v;
-		return ret;
-	case OPT_BURST:
-		ret = parse_int("burst", text, 1, 1024, &v, err);
-		o->burst = (unsigned int)v;
-		return ret;
-	case OPT_STREAM_BASE:
-		ret = parse_int("stream-base", text, 0, 65535, &v, err);
-		o->stream_base = (unsigned int)v;
-		return ret;
-	case OPT_GSO_SIZE:
-		ret = parse_int("gso-size", text, 64, 65000, &v, err);
-		o->gso_bytes = (uint16_t)v;
-		return ret;
-	case OPT_QUEUE_SIZE:
-		ret = parse_int("queue-size", text, 4, 32768, &v, err);
-		o->tx_ring.size = (uint16_t)v;
-		return ret;
-	case OPT_QUEUES:
-		ret = parse_int("queues", text, 1, 64, &v, err);
-		o->queues = (unsigned int)v;
-		return ret;
-	case OPT_SEGMENTS:
-		ret = parse_int("segments", text, 1, 64, &v, err);
-		*segments = (uint16_t)v;
-		return ret;
-	case OPT_RX_BUFFER:
-		ret = parse_int("rx-buffer", text, 256, 65600, &v, err);
-		o->rx_buffer_bytes = (uint32_t)v;
-		return ret;
-	case OPT_REGIONS:
-		ret = parse_int("regions", text, 1, VHOST_MAX_REGIONS, &v, err);
-		o->regions = (unsigned int)v;
-		return ret;
-	default:
-		ret = parse_int("stop-after", text, 1, 1e15, &v, err);
-		o->stop_after = (uint64_t)v;
-		return ret;
-	}
+	field = (char *)o + number->offset;
+	if (number->bytes == sizeof(uint16_t))
+		*(uint16_t *)field = (uint16_t)value;
+	else if (number->bytes == sizeof(uint32_t))
+		*(uint32_t *)field = (uint32_t)value;
+	else
+		*(uint64_t *)field = (uint64_t)value;
+	return 0;
 }
 
 /* Options without an argument. Returns false where `id` is none. */
@@ -389,7 +394,7 @@ parse_flag(struct options *o, int id)
 }
 
 static int
-parse_one(struct options *o, int id, const char *text, uint16_t *segments, struct err *err)
+parse_one(struct options *o, int id, const char *text, struct err *err)
 {
 	if (parse_flag(o, id))
 		return 0;
@@ -420,7 +425,7 @@ parse_one(struct options *o, int id, const char *text, uint16_t *segments, struc
 	case OPT_MEMORY:
 		return parse_words(o, id, text, err);
 	default:
-		return parse_numbers(o, id, text, segments, err);
+		return parse_number(o, id, text, err);
 	}
 }
 
@@ -446,7 +451,7 @@ parse_sockets(struct options *o, int count, char **paths, struct err *err)
 
 /* What follows from other options. */
 static void
-complete(struct options *o, uint16_t segments)
+complete(struct options *o)
 {
 	unsigned int i;
 
@@ -455,8 +460,8 @@ complete(struct options *o, uint16_t segments)
 		o->min_bytes = o->sizes[i] < o->min_bytes ? o->sizes[i] : o->min_bytes;
 		o->max_bytes = o->sizes[i] > o->max_bytes ? o->sizes[i] : o->max_bytes;
 	}
-	if (segments != 0)
-		o->tx_ring.segments = segments;
+	if (o->segments != 0)
+		o->tx_ring.segments = o->segments;
 	if (o->gso_bytes == 0 && o->max_bytes > PLAIN_MAX_BYTES)
 		o->gso_bytes = DEFAULT_GSO_BYTES;
 	if (o->rx_buffer_bytes == 0) {
@@ -503,6 +508,10 @@ check(const struct options *o, struct err *err)
 	if (o->stream_base + (uint64_t)o->guests * o->queues * o->flows > 65536)
 		return err_set_param(err, EINVAL, "bad-option", "flows",
 				     "Guests x queues x flows are over 65,536: take fewer.");
+	if (o->gso_bytes && (o->tags > 0 || o->macs > 1))
+		return err_set_param(err, EINVAL, "bad-option", o->tags > 0 ? "vlans" : "macs",
+				     "--%s is for UDP frames: leave --gso-size and sizes over %d out.",
+				     o->tags > 0 ? "vlans" : "macs", PLAIN_MAX_BYTES);
 	if (!o->idle && !o->has_to && o->guests < 2 && o->hostile == NULL)
 		return err_set_param(err, EINVAL, "bad-option", "SOCKET",
 				     "A single guest has no peer: name two SOCKETs, or use --to or "
@@ -514,7 +523,6 @@ int
 options_parse(struct options *options, int argc, char **argv, struct err *err)
 {
 	static const uint8_t first_mac[6] = {0x02, 0x53, 0x4c, 0, 0, 0};
-	uint16_t segments = 0;
 	int id, ret;
 
 	memset(options, 0, sizeof(*options));
@@ -522,7 +530,8 @@ options_parse(struct options *options, int argc, char **argv, struct err *err)
 	options->queues = options->flows = options->regions = 1;
 	options->tx_ring = (struct ring_config){.kind = RING_SPLIT, .size = 256, .segments = 1};
 	options->mergeable = options->accept_csum = options->accept_tso = true;
-	options->vlan_count = 1;
+	options->vlan_count = options->macs = 1;
+	options->senders = OPTIONS_MAX_GUESTS;
 	options->burst = 64;
 	options->duration_s = -1;
 	options->wait_s = 10;
@@ -539,7 +548,7 @@ options_parse(struct options *options, int argc, char **argv, struct err *err)
 					     "Unknown option or missing value: \"%s\"; --help "
 					     "lists all.",
 					     argv[optind - 1]);
-		ret = parse_one(options, id, optarg, &segments, err);
+		ret = parse_one(options, id, optarg, err);
 		if (ret < 0)
 			return ret;
 	}
@@ -550,6 +559,6 @@ options_parse(struct options *options, int argc, char **argv, struct err *err)
 	ret = parse_sockets(options, argc - optind, argv + optind, err);
 	if (ret < 0)
 		return ret;
-	complete(options, segments);
+	complete(options);
 	return check(options, err);
 }

@@ -8,7 +8,8 @@
 #include "bench/frontend/mem.h"
 #include "bench/frontend/ring.h"
 
-#define OPTIONS_MAX_GUESTS 256
+#define OPTIONS_MAX_GUESTS 1024
+#define OPTIONS_MAX_MACS 65536
 #define OPTIONS_MAX_VLANS 256
 #define OPTIONS_MAX_SIZES 4093 /* prime: a random list never falls into step with a ring */
 
@@ -25,6 +26,7 @@ struct options {
 	/* guests and rings */
 	unsigned int queues; /* pairs */
 	struct ring_config tx_ring;
+	uint16_t segments; /* --segments; 0: as the layout says, and so in tx_ring */
 	bool mergeable;
 	bool accept_csum; /* GUEST_CSUM */
 	bool accept_tso; /* GUEST_TSO4 */
@@ -43,9 +45,12 @@ struct options {
 	unsigned int flows;
 	uint16_t vlans[OPTIONS_MAX_VLANS];
 	unsigned int vlan_count;
-	uint8_t mac[6]; /* of guest 0 */
+	unsigned int tags; /* frames are tagged 1..tags in turn; 0: as `vlans` says */
+	uint8_t mac[6]; /* of guest 0, its first */
+	unsigned int macs; /* of each guest; frames go from and to them in turn */
 	uint8_t to[6];
 	bool has_to;
+	unsigned int senders; /* with `to`: guests that send, the first ones */
 	unsigned int stream_base;
 	bool both_ways;
 	bool csum_offload;

@@ -4,9 +4,10 @@
 
 #include "bench/frontend/traffic.h"
 
-/* Buffers taken in at once, besides those that the largest frame may need. */
-#define RECEIVE_BURST 64
+/* Buffers given back at once: the switch's eyes are on the line that tells of them. */
+#define POST_BATCH 64
 #define MISSED_CALL_S 0.1
+#define FIRST_BYTES (FRAME_VNET_BYTES + FRAME_MIN_TSO_BYTES) /* more than headers and tag */
 
 static void
 probe_arrived(struct traffic *traffic, uint16_t stream)
@@ -61,35 +62,43 @@ frame_arrived(struct traffic *traffic, struct guest *guest, const struct frame_v
 						  view->payload_bytes, view->is_last);
 }
 
-/* Puts the buffers of a frame together. Returns its bytes, with header; 0 where that can't be. */
+/* The bytes of a frame, with header; 0 where a buffer can't have had so many. */
 static uint32_t
-gather(struct traffic *traffic, const struct queue *queue, const struct ring_used *used,
-       unsigned int buffers)
+bytes_of(const struct traffic *traffic, const struct ring_used *used, unsigned int buffers)
 {
-	uint32_t bytes = 0, room = FRAME_VNET_BYTES + FRAME_MAX_BYTES + 64;
+	uint32_t bytes = 0;
 	unsigned int i;
 
 	for (i = 0; i < buffers; i++) {
-		uint32_t part = used[i].bytes;
-
-		if (part > traffic->options->rx_buffer_bytes)
+		if (used[i].bytes > traffic->options->rx_buffer_bytes)
 			return 0;
-
-		if (part > room - bytes)
-			part = room - bytes;
-		memcpy(traffic->scratch + bytes, queue->rx_header[used[i].slot], part);
-		bytes += part;
+		bytes += used[i].bytes;
 	}
 	return bytes;
 }
 
-/* Looks at all of a frame that may be in several buffers. */
+/* Puts the buffers of a frame together, of TRAFFIC_SCRATCH_BYTES at most. */
+static const uint8_t *
+gather(struct traffic *traffic, const struct queue *queue, const struct ring_used *used,
+       unsigned int buffers)
+{
+	uint32_t bytes = 0;
+	unsigned int i;
+
+	for (i = 0; i < buffers; i++) {
+		memcpy(traffic->scratch + bytes, queue->rx_header[used[i].slot], used[i].bytes);
+		bytes += used[i].bytes;
+	}
+	return traffic->scratch;
+}
+
+/* Looks at a frame that may be in several buffers: at all of it, where it is to be verified. */
 static void
 handle_thoroughly(struct traffic *traffic, struct guest *guest, const struct queue *queue,
 		  const struct ring_used *used, unsigned int buffers, uint64_t now_tsc)
 {
 	const uint8_t *header = queue->rx_header[used[0].slot];
-	uint32_t bytes = used[0].bytes;
+	uint32_t bytes = bytes_of(traffic, used, buffers);
 	struct frame_accepts accepts = {
 		.csum = guest->features & (UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM),
 		.tso4 = guest->features & (UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO4),
@@ -97,18 +106,14 @@ handle_thoroughly(struct traffic *traffic, struct guest *guest, const struct que
 	struct frame_view view;
 	const char *wrong;
 
-	if (buffers > 1) {
-		bytes = gather(traffic, queue, used, buffers);
-		header = traffic->scratch;
-	} else if (bytes > traffic->options->rx_buffer_bytes) {
-		bytes = 0;
-	}
-	if (bytes < FRAME_VNET_BYTES) {
+	if (bytes < FRAME_VNET_BYTES || bytes > TRAFFIC_SCRATCH_BYTES) {
 		guest->stats.malformed++;
 		return;
 	}
+	if (buffers > 1 && (traffic->options->verify || used[0].bytes < FIRST_BYTES))
+		header = gather(traffic, queue, used, buffers);
 	bytes -= FRAME_VNET_BYTES;
-	if (!frame_is_for(header + FRAME_VNET_BYTES, guest->mac_word) ||
+	if (!frame_is_for(header + FRAME_VNET_BYTES, &guest->macs) ||
 	    !frame_parse(header + FRAME_VNET_BYTES, bytes, &view)) {
 		guest->stats.foreign++;
 		return;
@@ -134,8 +139,7 @@ handle(struct traffic *traffic, struct guest *guest, const struct queue *queue,
 	struct frame_tag tag;
 
 	if (!traffic->options->verify && buffers == 1 &&
-	    used->bytes >= FRAME_VNET_BYTES + FRAME_MIN_BYTES &&
-	    frame_is_for(frame, guest->mac_word))
+	    used->bytes >= FRAME_VNET_BYTES + FRAME_MIN_BYTES && frame_is_for(frame, &guest->macs))
 		usual = frame_usual_tag(frame);
 	if (usual == NULL) {
 		handle_thoroughly(traffic, guest, queue, used, buffers, now_tsc);
@@ -162,23 +166,44 @@ buffers_of(struct guest *guest, const struct queue *queue, unsigned int i)
 	return i + buffers <= queue->pending_count ? buffers : 0;
 }
 
+static void
+post(struct queue *queue, unsigned int batch)
+{
+	if (queue->unposted < batch && queue->unposted < queue->rx.slots / 4u)
+		return;
+	ring_post(&queue->rx, queue->unposted);
+	queue->unposted = 0;
+}
+
+/* Both lines of a small frame are the switch's when we come to know of it. */
+static void
+prefetch(const struct queue *queue, const struct ring_used *used, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		const uint8_t *header = queue->rx_header[used[i].slot];
+
+		__builtin_prefetch(header + FRAME_VNET_BYTES);
+		__builtin_prefetch(header);
+	}
+}
+
 unsigned int
 receive_burst(struct traffic *traffic, struct guest *guest, struct queue *queue)
 {
-	unsigned int limit = RECEIVE_BURST + FRAME_MAX_BYTES / guest->options->rx_buffer_bytes + 1;
+	struct ring_used *pending = queue->pending;
 	unsigned int i, fresh, buffers;
 	uint64_t now_tsc;
 
-	if (limit > queue->rx.slots)
-		limit = queue->rx.slots;
-	fresh = ring_reap(&queue->rx, queue->pending + queue->pending_count,
-			  limit - queue->pending_count);
+	fresh = ring_reap(&queue->rx, pending + queue->pending_count,
+			  queue->rx_limit - queue->pending_count);
 	traffic->rx_polls++;
-	if (fresh == 0)
+	if (fresh == 0) {
+		post(queue, 0);
 		return 0;
-	for (i = 0; i < fresh; i++)
-		__builtin_prefetch(queue->rx_header[queue->pending[queue->pending_count + i].slot] +
-				   FRAME_VNET_BYTES);
+	}
+	prefetch(queue, pending + queue->pending_count, fresh);
 	queue->pending_count += fresh;
 	now_tsc = __rdtsc();
 	traffic->last_rx_tsc = now_tsc;
@@ -186,19 +211,21 @@ receive_burst(struct traffic *traffic, struct guest *guest, struct queue *queue)
 		buffers = buffers_of(guest, queue, i);
 		if (buffers == 0)
 			break;
-		handle(traffic, guest, queue, &queue->pending[i], buffers, now_tsc);
+		handle(traffic, guest, queue, &pending[i], buffers, now_tsc);
 	}
-	ring_post(&queue->rx, i);
+	queue->unposted += i;
+	post(queue, POST_BATCH);
 	queue->pending_count -= i;
-	memmove(queue->pending, queue->pending + i, queue->pending_count * sizeof(*queue->pending));
+	if (queue->pending_count > 0)
+		memmove(pending, pending + i, queue->pending_count * sizeof(*pending));
 	return fresh;
 }
 
 void
 receive_reset(struct queue *queue)
 {
-	ring_post(&queue->rx, queue->pending_count);
-	queue->pending_count = 0;
+	ring_post(&queue->rx, queue->unposted + queue->pending_count);
+	queue->unposted = queue->pending_count = 0;
 }
 
 unsigned int

@@ -76,9 +76,11 @@ ring_open(struct ring *ring, const struct ring_config *cfg, struct arena *arena,
 	ring->kick_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	ring->call_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	ring->order = calloc(ring->slots, sizeof(*ring->order));
+	ring->slot_of = calloc(cfg->size, sizeof(*ring->slot_of));
 	ring->packed_segments =
 		calloc((size_t)ring->slots * ring->descs_per_slot, sizeof(struct ring_segment));
-	if (ring->kick_fd < 0 || ring->call_fd < 0 || !ring->order || !ring->packed_segments) {
+	if (ring->kick_fd < 0 || ring->call_fd < 0 || !ring->order || !ring->slot_of ||
+	    !ring->packed_segments) {
 		int err_no = errno;
 
 		ring_close(ring);
@@ -87,6 +89,10 @@ ring_open(struct ring *ring, const struct ring_config *cfg, struct arena *arena,
 	}
 	for (i = 0; i < ring->slots; i++)
 		ring->order[i] = i;
+	for (i = 0; i < cfg->size; i++)
+		ring->slot_of[i] = RING_BAD_SLOT;
+	for (i = 0; i < ring->slots; i++)
+		ring->slot_of[i * ring->descs_per_slot] = i;
 	ring_place(ring, arena);
 	ring_want_calls(ring, false);
 	return 0;
@@ -100,6 +106,7 @@ ring_close(struct ring *ring)
 	if (ring->call_fd > 0)
 		close(ring->call_fd);
 	free(ring->order);
+	free(ring->slot_of);
 	free(ring->packed_segments);
 	memset(ring, 0, sizeof(*ring));
 }

@@ -18,6 +18,8 @@
  * publication. It never changes while the switch returns buffers in the order it got them, so the
  * avail ring of a split ring stays as it is, too, and only its index moves.
  *
+ * What is published together comes into view at once: the switch's lines are left alone until then.
+ *
  * Thread: whoever polls the ring (the stream thread); the control thread only while the guest is
  * paused (guest.h). None of these functions waits.
  */
@@ -55,11 +57,13 @@ struct ring {
 	uint16_t slots;
 	uint16_t descs_per_slot;
 
+	uint16_t *slot_of; /* split: by head; RING_BAD_SLOT where no slot begins */
 	uint16_t *order;
 	uint16_t post_pos; /* in order[]: next to publish */
 	uint16_t reap_pos; /* in order[]: next to come back */
 	uint64_t posted; /* slots published since the start */
 	uint64_t reaped; /* slots come back since the start */
+	bool was_full; /* at the last look three quarters and more of the slots had come back */
 
 	/* Next descriptor (packed, with wrap counters) or free-running index (split). */
 	uint16_t avail_idx;

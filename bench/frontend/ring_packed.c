@@ -79,12 +79,23 @@ next_used(struct ring *ring, uint32_t *bytes)
 	return slot;
 }
 
+static bool
+is_nearly_full(const struct ring *ring)
+{
+	uint16_t idx = ring->used_idx;
+	bool wrap = ring->used_wrap;
+
+	advance(ring, &idx, &wrap, (uint16_t)(ring->cfg.size / 4 * 3));
+	return is_used(ring, idx, wrap);
+}
+
 unsigned int
 packed_reap(struct ring *ring, struct ring_used *out, unsigned int max)
 {
 	uint64_t in_flight = ring->posted - ring->reaped;
 	unsigned int i;
 
+	ring->was_full = is_nearly_full(ring);
 	if (max > in_flight)
 		max = (unsigned int)in_flight;
 	for (i = 0; i < max; i++) {
@@ -129,13 +140,12 @@ kick_if_wanted(struct ring *ring, unsigned int descs)
 	ring_kick(ring);
 }
 
-/* Writes a slot's descriptors; the head's flags last, for they hand the chain over. */
-static void
-publish(struct ring *ring, uint16_t slot)
+/* Writes a slot's descriptors. Returns the flags of the head, which hand the chain over. */
+static uint16_t
+write_slot(struct ring *ring, uint16_t slot)
 {
 	uint16_t k = ring->descs_per_slot;
 	const struct ring_segment *seg = &ring->packed_segments[(uint32_t)slot * k];
-	uint16_t head = ring->avail_idx;
 	uint16_t head_flags = 0;
 	uint16_t i;
 
@@ -158,20 +168,30 @@ publish(struct ring *ring, uint16_t slot)
 			d->flags = flags;
 		advance(ring, &ring->avail_idx, &ring->avail_wrap, 1);
 	}
-	__atomic_store_n(&ring->packed[head].flags, head_flags, __ATOMIC_RELEASE);
+	return head_flags;
 }
 
+/* The flags of the very first head come last: the switch looks no further before. */
 void
 packed_post(struct ring *ring, unsigned int count)
 {
+	struct vring_packed_desc *first = &ring->packed[ring->avail_idx];
+	uint16_t first_flags = 0, flags;
 	unsigned int i;
 
 	if (count == 0)
 		return;
 	for (i = 0; i < count; i++) {
-		publish(ring, ring->order[ring->post_pos]);
+		struct vring_packed_desc *head = &ring->packed[ring->avail_idx];
+
+		flags = write_slot(ring, ring->order[ring->post_pos]);
+		if (i == 0)
+			first_flags = flags;
+		else
+			head->flags = flags;
 		ring->post_pos = ring_pos_after(ring, ring->post_pos);
 	}
+	__atomic_store_n(&first->flags, first_flags, __ATOMIC_RELEASE);
 	ring->posted += count;
 	kick_if_wanted(ring, count * ring->descs_per_slot);
 }

@@ -42,16 +42,6 @@ split_write(struct ring *ring, uint16_t slot, uint16_t i, struct ring_segment se
 	}
 }
 
-static uint16_t
-slot_of_head(const struct ring *ring, uint32_t head)
-{
-	uint32_t k = ring->descs_per_slot;
-
-	if (k == 1)
-		return head < ring->slots ? (uint16_t)head : RING_BAD_SLOT;
-	return head % k == 0 && head / k < ring->slots ? (uint16_t)(head / k) : RING_BAD_SLOT;
-}
-
 unsigned int
 split_reap(struct ring *ring, struct ring_used *out, unsigned int max)
 {
@@ -60,6 +50,7 @@ split_reap(struct ring *ring, struct ring_used *out, unsigned int max)
 	unsigned int n = (uint16_t)(idx - ring->used_idx);
 	unsigned int i;
 
+	ring->was_full = n > ring->slots / 4u * 3;
 	if (n == 0)
 		return 0;
 	if (n > ring->posted - ring->reaped) {
@@ -70,7 +61,7 @@ split_reap(struct ring *ring, struct ring_used *out, unsigned int max)
 		n = max;
 	for (i = 0; i < n; i++) {
 		const struct vring_used_elem *elem = &ring->used->ring[ring->used_idx & mask];
-		uint16_t slot = slot_of_head(ring, elem->id);
+		uint16_t slot = elem->id <= mask ? ring->slot_of[elem->id] : RING_BAD_SLOT;
 
 		/* In order, a back-end may leave out all entries of a batch but the last. */
 		if (ring->cfg.in_order)

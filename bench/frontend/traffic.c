@@ -9,6 +9,7 @@
 #include "bench/frontend/traffic.h"
 
 #define PROBE_EVERY_S 0.001
+#define PROBES_AT_ONCE 16 /* where there are many addresses or tags to announce */
 #define PROBES_INTO_THE_BLUE_S 0.005 /* --to: nobody here sees them arrive */
 #define SETTLE_S 0.005
 #define DRAIN_QUIET_S 0.2
@@ -26,6 +27,32 @@ static double
 seconds(const struct traffic *traffic, uint64_t from_tsc, uint64_t to_tsc)
 {
 	return to_tsc > from_tsc ? (double)(to_tsc - from_tsc) / traffic->tsc_hz : 0;
+}
+
+/* So many probes of a queue have had every address and every tag in turn. */
+static uint64_t
+announcements(const struct options *options, const struct queue *queue)
+{
+	unsigned int longest = options->macs > options->tags ? options->macs : options->tags;
+
+	return longest > 1 ? longest + (uint64_t)queue->tx.slots : 1;
+}
+
+static bool
+all_announced(const struct traffic *traffic)
+{
+	const struct options *options = traffic->options;
+	unsigned int i, q;
+
+	for (i = 0; i < options->guests; i++) {
+		for (q = 0; q < options->queues; q++) {
+			const struct queue *queue = &traffic->guests[i].queues[q];
+
+			if (queue->announced < announcements(options, queue))
+				return false;
+		}
+	}
+	return true;
 }
 
 static bool
@@ -125,8 +152,9 @@ stage_step(struct traffic *traffic, uint64_t now_tsc)
 	case STAGE_PROBE:
 		if (stop || since > options->wait_s)
 			stage_enter(traffic, STAGE_DONE, now_tsc);
-		else if (options->has_to ? since > PROBES_INTO_THE_BLUE_S :
-					   all_got_through(traffic))
+		else if (all_announced(traffic) &&
+			 (options->has_to ? since > PROBES_INTO_THE_BLUE_S :
+					    all_got_through(traffic)))
 			stage_enter(traffic, STAGE_SETTLE, now_tsc);
 		break;
 	case STAGE_SETTLE:
@@ -179,22 +207,31 @@ attend_resume(struct traffic *traffic, struct guest *guest)
 	atomic_store_explicit(&guest->paused, false, memory_order_release);
 }
 
+static bool
+may_send(const struct traffic *traffic, const struct guest *guest)
+{
+	if (traffic->stage == STAGE_PROBE)
+		return traffic->now_probing;
+	return traffic->stage == STAGE_MEASURE && traffic_sends(traffic->options, guest->index);
+}
+
+/* Sends what is due. As fast as possible is in whole bursts: a switch that frees a few slots at a
+ * time is not disturbed for less. */
 static unsigned int
 send_queue(struct traffic *traffic, struct guest *guest, struct queue *queue, uint64_t now_tsc)
 {
-	unsigned int want, sent;
+	unsigned int want, least, sent = 0;
 
-	if (traffic->stage == STAGE_PROBE && !traffic->options->idle) {
-		if (now_tsc < traffic->next_probe_tsc)
-			return 0;
-		return transmit_burst(traffic, guest, queue, 1, now_tsc, true);
+	if (traffic->stage == STAGE_PROBE) {
+		want = announcements(traffic->options, queue) > 1 ? PROBES_AT_ONCE : 1;
+		return transmit_burst(traffic, guest, queue, want, now_tsc, true);
 	}
-	if (traffic->stage != STAGE_MEASURE || !traffic_sends(traffic->options, guest->index))
-		return 0;
 	want = transmit_due(traffic, guest, queue, now_tsc);
 	if (want == 0)
 		return 0;
-	sent = transmit_burst(traffic, guest, queue, want, now_tsc, false);
+	least = want < queue->tx.slots / 4u ? want : queue->tx.slots / 4u;
+	if (traffic->options->rate_pps > 0 || ring_free_slots(&queue->tx) >= least)
+		sent = transmit_burst(traffic, guest, queue, want, now_tsc, false);
 	queue->due_sent += sent;
 	traffic->tx_tries++;
 	traffic->tx_full += sent < want;
@@ -217,17 +254,21 @@ static unsigned int
 serve_guest(struct traffic *traffic, struct guest *guest, uint64_t now_tsc)
 {
 	uint64_t before = guest->stats.rx_frames;
+	bool sends = may_send(traffic, guest);
 	unsigned int q, got, moved = 0;
 
 	for (q = 0; q < traffic->options->queues; q++) {
 		struct queue *queue = &guest->queues[q];
 
+		if (sends)
+			transmit_reap(traffic, queue);
 		got = traffic->options->calls ?
 			      receive_when_called(traffic, guest, queue, now_tsc) :
 			      receive_burst(traffic, guest, queue);
-		traffic->rx_late += got > queue->rx.slots / 4 * 3;
+		traffic->rx_late += queue->rx.was_full;
 		moved += got;
-		moved += send_queue(traffic, guest, queue, now_tsc);
+		if (sends)
+			moved += send_queue(traffic, guest, queue, now_tsc);
 	}
 	note_gap(&guest->stats, before, now_tsc);
 	return moved;
@@ -253,6 +294,7 @@ one_round(struct traffic *traffic, uint64_t now_tsc)
 {
 	unsigned int i, moved = 0;
 
+	traffic->now_probing = now_tsc >= traffic->next_probe_tsc;
 	for (i = 0; i < traffic->options->guests; i++) {
 		struct guest *guest = &traffic->guests[i];
 
@@ -263,7 +305,7 @@ one_round(struct traffic *traffic, uint64_t now_tsc)
 		attend_resume(traffic, guest);
 		moved += serve_guest(traffic, guest, now_tsc);
 	}
-	if (now_tsc >= traffic->next_probe_tsc)
+	if (traffic->now_probing)
 		traffic->next_probe_tsc = now_tsc + (uint64_t)(PROBE_EVERY_S * traffic->tsc_hz);
 	return moved;
 }
@@ -343,15 +385,19 @@ traffic_open(struct traffic *traffic, const struct options *options, struct gues
 	traffic->guests = guests;
 	traffic->tsc_hz = tsc_measure();
 	traffic->probed = calloc(options->guests * options->queues, sizeof(*traffic->probed));
-	traffic->scratch = calloc(1, FRAME_VNET_BYTES + FRAME_MAX_BYTES + 64);
+	traffic->scratch = calloc(1, TRAFFIC_SCRATCH_BYTES);
 	traffic->streams = mmap(NULL, TRAFFIC_STREAMS * sizeof(*traffic->streams),
 				PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (traffic->streams == MAP_FAILED || !traffic->probed || !traffic->scratch) {
 		traffic_close(traffic);
 		return err_set(err, ENOMEM, "no-memory", "Out of memory for the streams.");
 	}
-	for (i = 0; i < options->guests; i++)
-		transmit_prepare(traffic, &guests[i]);
+	for (i = 0; i < options->guests; i++) {
+		if (transmit_prepare(traffic, &guests[i]) < 0) {
+			traffic_close(traffic);
+			return err_set(err, ENOMEM, "no-memory", "Out of memory for the frames.");
+		}
+	}
 	return 0;
 }
 

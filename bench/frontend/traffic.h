@@ -16,6 +16,7 @@
  * One thread, the stream thread, polls all rings of all guests.
  */
 #define TRAFFIC_STREAMS 65536
+#define TRAFFIC_SCRATCH_BYTES (FRAME_VNET_BYTES + FRAME_MAX_BYTES + 64)
 
 enum traffic_stage {
 	STAGE_SILENT, /* --idle: receive only */
@@ -42,6 +43,7 @@ struct traffic {
 	enum traffic_stage stage;
 	uint64_t stage_since_tsc;
 	uint64_t next_probe_tsc;
+	bool now_probing; /* in this round */
 	bool *probed; /* by (guest, queue): a probe came through */
 	uint64_t start_tsc;
 	uint64_t end_tsc;
@@ -73,13 +75,14 @@ int traffic_peer(const struct options *options, unsigned int index);
 /* True if the guest sends while we measure. */
 bool traffic_sends(const struct options *options, unsigned int index);
 
-/* transmit.c: builds the frames of all transmit slots. */
-void transmit_prepare(struct traffic *traffic, struct guest *guest);
+/* transmit.c: builds the frames of all transmit slots. Returns 0 or -ENOMEM. Thread: control. */
+int transmit_prepare(const struct traffic *traffic, struct guest *guest);
 
-/*
- * Sends what is due, at most a burst; a probe where `probe`. Returns frames sent.
- * Thread: stream. May wait: no.
- */
+/* Takes back what the switch has read, and begins to fetch what is to be written next: called some
+ * time before transmit_burst(). Thread: stream. May wait: no. */
+void transmit_reap(const struct traffic *traffic, struct queue *queue);
+
+/* Sends up to `count` frames; probes where `probe`. Returns frames sent. As above. */
 unsigned int transmit_burst(struct traffic *traffic, struct guest *guest, struct queue *queue,
 			    unsigned int count, uint64_t now_tsc, bool probe);
 

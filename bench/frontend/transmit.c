@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+
 #include "bench/frontend/traffic.h"
 
 int
@@ -17,74 +20,148 @@ traffic_sends(const struct options *options, unsigned int index)
 	if (options->idle)
 		return false;
 	if (options->has_to)
-		return true;
+		return index < options->senders;
 	return traffic_peer(options, index) >= 0 && (options->both_ways || index % 2 == 0);
 }
 
-/*
- * A list no longer than the ring is bound to the slots, so that there is nothing to rewrite; a
- * longer one moves on with every frame.
- */
-static unsigned int
-choose(unsigned int length, unsigned int slots, uint16_t slot, uint64_t nth)
-{
-	return length <= slots ? slot % length : (unsigned int)(nth % length);
-}
-
 static struct frame_spec
-spec_of(struct traffic *traffic, const struct guest *guest, const struct queue *queue,
-	uint32_t flow)
+spec_of(const struct traffic *traffic, const struct guest *guest, const struct queue *queue,
+	const struct turn *turn)
 {
 	const struct options *options = traffic->options;
 	int peer = traffic_peer(options, guest->index);
 	struct frame_spec spec = {
 		.vlan = options->vlans[guest->index % options->vlan_count],
-		.stream = (uint16_t)(queue->stream + flow),
-		.flow = flow,
+		.stream = (uint16_t)(queue->stream + turn->flow),
+		.flow = turn->flow,
 		.csum_offload = options->csum_offload,
 		.gso_bytes = options->gso_bytes,
 	};
 
+	if (options->tags > 0)
+		spec.vlan = (uint16_t)(1 + turn->tag);
 	memcpy(spec.dst, peer >= 0 ? traffic->guests[peer].mac : options->to, 6);
+	if (peer >= 0)
+		frame_mac_add(spec.dst, turn->mac);
 	memcpy(spec.src, guest->mac, 6);
+	frame_mac_add(spec.src, turn->mac);
 	return spec;
 }
 
-/* Makes the frame in `slot` the one that is the queue's turn. */
 static void
-slot_shape(struct traffic *traffic, struct guest *guest, struct queue *queue, uint16_t slot)
+turn_next(const struct options *options, struct turn *turn)
+{
+	turn->flow = turn->flow + 1 < options->flows ? turn->flow + 1 : 0;
+	turn->size = turn->size + 1 < options->size_count ? turn->size + 1 : 0;
+	turn->mac = turn->mac + 1 < options->macs ? turn->mac + 1 : 0;
+	turn->tag = turn->tag + 1 < options->tags ? turn->tag + 1 : 0;
+}
+
+/* Lists no longer than the ring are bound to its slots, so that there is nothing to rewrite. */
+static bool
+slots_keep_frames(const struct options *options, const struct queue *queue)
+{
+	unsigned int slots = queue->tx.slots;
+
+	return options->flows <= slots && options->size_count <= slots && options->macs <= slots &&
+	       options->tags <= slots;
+}
+
+static void
+slot_build(const struct traffic *traffic, const struct guest *guest, struct queue *queue,
+	   uint16_t slot)
+{
+	struct frame_spec spec = spec_of(traffic, guest, queue, &queue->turn);
+	uint32_t bytes = traffic->options->sizes[queue->turn.size];
+
+	frame_build(queue->tx_header[slot], &spec, bytes);
+	if (queue->tx_bytes[slot] != bytes)
+		ring_set_buffer(&queue->tx, slot, queue->tx_header[slot], bytes);
+	queue->tx_bytes[slot] = bytes;
+	queue->tx_flow[slot] = queue->turn.flow;
+	turn_next(traffic->options, &queue->turn);
+}
+
+/* Makes the built frame in a slot the one whose turn it is. */
+static void
+slot_reshape(const struct traffic *traffic, const struct guest *guest, struct queue *queue,
+	     uint16_t slot)
 {
 	const struct options *options = traffic->options;
-	unsigned int slots = queue->tx.slots;
-	uint32_t flow = choose(options->flows, slots, slot, queue->built);
-	uint32_t bytes = options->sizes[choose(options->size_count, slots, slot, queue->built)];
-	uint8_t *header = queue->tx_header[slot];
+	const struct turn *turn = &queue->turn;
+	uint8_t *frame = queue->tx_header[slot] + FRAME_VNET_BYTES;
+	uint32_t bytes = queue->tx_bytes[slot];
 
-	queue->built++;
-	if (queue->tx_bytes[slot] == 0 || queue->tx_flow[slot] != flow) {
-		struct frame_spec spec = spec_of(traffic, guest, queue, flow);
-
-		frame_build(header, &spec, bytes);
-	} else if (queue->tx_bytes[slot] != bytes) {
-		frame_resize(header, bytes);
-	} else {
+	if (options->gso_bytes) {
+		slot_build(traffic, guest, queue, slot);
 		return;
 	}
-	if (queue->tx_bytes[slot] != bytes)
-		ring_set_buffer(&queue->tx, slot, header, bytes);
-	queue->tx_bytes[slot] = bytes;
-	queue->tx_flow[slot] = flow;
+	if (options->size_count > queue->tx.slots && options->sizes[turn->size] != bytes) {
+		bytes = options->sizes[turn->size];
+		ring_set_buffer(&queue->tx, slot, queue->tx_header[slot], bytes);
+		queue->tx_bytes[slot] = bytes;
+	}
+	frame_put_head(frame, queue->head[turn->flow], queue->l2_bytes, bytes);
+	if (options->macs > 1) {
+		if (!options->has_to)
+			frame_mac_add(frame, turn->mac);
+		frame_mac_add(frame + 6, turn->mac);
+	}
+	if (options->tags > 0)
+		frame_put_vlan(frame, (uint16_t)(1 + turn->tag));
+	queue->tx_flow[slot] = turn->flow;
+	turn_next(options, &queue->turn);
+}
+
+static int
+queue_prepare(const struct traffic *traffic, const struct guest *guest, struct queue *queue)
+{
+	const struct options *options = traffic->options;
+	struct turn turn = {0};
+	struct frame_spec first = spec_of(traffic, guest, queue, &turn);
+	unsigned int slot;
+
+	queue->l2_bytes = first.vlan ? 18 : 14;
+	queue->tag_offset = FRAME_VNET_BYTES + frame_tag_offset(&first);
+	for (slot = 0; slot < queue->tx.slots; slot++)
+		slot_build(traffic, guest, queue, (uint16_t)slot);
+	if (slots_keep_frames(options, queue))
+		return 0;
+	queue->head = calloc(options->flows, sizeof(*queue->head));
+	if (queue->head == NULL)
+		return -ENOMEM;
+	for (turn.flow = 0; turn.flow < options->flows; turn.flow++) {
+		struct frame_spec spec = spec_of(traffic, guest, queue, &turn);
+
+		frame_build_head(queue->head[turn.flow], &spec);
+	}
+	return 0;
+}
+
+int
+transmit_prepare(const struct traffic *traffic, struct guest *guest)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; ret == 0 && i < traffic->options->queues; i++)
+		ret = queue_prepare(traffic, guest, &guest->queues[i]);
+	return ret;
 }
 
 void
-transmit_prepare(struct traffic *traffic, struct guest *guest)
+transmit_reap(const struct traffic *traffic, struct queue *queue)
 {
-	unsigned int i, slot;
+	struct ring *tx = &queue->tx;
+	unsigned int i, soon;
 
-	for (i = 0; i < traffic->options->queues; i++) {
-		for (slot = 0; slot < guest->queues[i].tx.slots; slot++)
-			slot_shape(traffic, guest, &guest->queues[i], (uint16_t)slot);
-	}
+	ring_reap(tx, NULL, tx->slots);
+	soon = ring_free_slots(tx);
+	if (soon > traffic->options->burst)
+		soon = traffic->options->burst;
+	/* The switch has read these lines: each must be fetched anew to be written. */
+	for (i = 0; i < soon; i++)
+		__builtin_prefetch(queue->tx_header[ring_next_slot(tx, i)] + queue->tag_offset, 1);
 }
 
 unsigned int
@@ -92,16 +169,11 @@ transmit_burst(struct traffic *traffic, struct guest *guest, struct queue *queue
 	       unsigned int count, uint64_t now_tsc, bool probe)
 {
 	const struct options *options = traffic->options;
+	uint32_t tag_offset = queue->tag_offset;
 	struct ring *tx = &queue->tx;
-	struct frame_spec spec = {.vlan = options->vlans[guest->index % options->vlan_count],
-				  .gso_bytes = options->gso_bytes};
-	uint32_t tag_offset = FRAME_VNET_BYTES + frame_tag_offset(&spec);
-	bool rotates = options->flows > tx->slots || options->size_count > tx->slots;
 	uint64_t bytes = 0;
-	unsigned int i, room;
+	unsigned int i, room = ring_free_slots(tx);
 
-	ring_reap(tx, NULL, tx->slots);
-	room = ring_free_slots(tx);
 	if (count > room)
 		count = room;
 	for (i = 0; i < count; i++) {
@@ -109,8 +181,8 @@ transmit_burst(struct traffic *traffic, struct guest *guest, struct queue *queue
 		uint8_t *tag = queue->tx_header[slot] + tag_offset;
 		uint64_t sequence = FRAME_PROBE;
 
-		if (rotates)
-			slot_shape(traffic, guest, queue, slot);
+		if (queue->head != NULL)
+			slot_reshape(traffic, guest, queue, slot);
 		if (!probe)
 			sequence = queue->sequence[queue->tx_flow[slot]]++;
 		frame_stamp(tag, options->gso_bytes != 0, sequence, now_tsc);
@@ -120,7 +192,9 @@ transmit_burst(struct traffic *traffic, struct guest *guest, struct queue *queue
 		bytes += queue->tx_bytes[slot];
 	}
 	ring_post(tx, count);
-	if (!probe) {
+	if (probe) {
+		queue->announced += count;
+	} else {
 		guest->stats.tx_frames += count;
 		guest->stats.tx_bytes += bytes;
 	}
