@@ -41,6 +41,7 @@ frame_fill_head(struct frame *f)
 
 	memset(f->head + bytes, 0, FRAME_HEAD_BYTES - bytes);
 	frame_gather(f, 0, bytes, f->head);
+	f->is_short = f->bytes < FRAME_TAGGED_BYTES;
 }
 
 void

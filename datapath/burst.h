@@ -50,7 +50,8 @@ struct frame {
 			bool tagged; /* the tag is in the frame */
 			bool segmented; /* asks to be cut into segments */
 			bool bad_request; /* asks for what does not fit the frame */
-			bool in_mbuf; /* came in one */
+			bool in_mbuf : 1; /* came in one */
+			bool is_short : 1; /* may be cut in the header: under FRAME_TAGGED_BYTES */
 			uint8_t needs; /* enum vnet_can: offloads that it asks for */
 			bool mbuf_tagged; /* the tag is in `mbuf` */
 			uint16_t n_more;

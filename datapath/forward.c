@@ -63,20 +63,17 @@ forward_same_header(const struct frame *a, const struct frame *b)
 	uint64_t x[2], y[2];
 	uint32_t tag[2];
 
-	/* A short one may be cut in the header. */
-	if (unlikely(RTE_MIN(a->bytes, b->bytes) < FRAME_TAGGED_BYTES))
-		return false;
 	memcpy(&x[0], a->head, 8);
 	memcpy(&x[1], a->head + 6, 8);
 	memcpy(&y[0], b->head, 8);
 	memcpy(&y[1], b->head + 6, 8);
 	if (((x[0] ^ y[0]) | (x[1] ^ y[1]) | (a->marks ^ b->marks)) != 0)
 		return false;
-	if (likely(!a->tagged))
+	if (likely(b->marks == 0))
 		return true;
 	memcpy(&tag[0], a->head + sizeof(struct rte_ether_hdr), 4);
 	memcpy(&tag[1], b->head + sizeof(struct rte_ether_hdr), 4);
-	return tag[0] == tag[1];
+	return !b->is_short && (!b->tagged || tag[0] == tag[1]);
 }
 
 /* A request to segment is carried out for each output that does not do it itself. To all ports of a

@@ -23,6 +23,7 @@ guestmem_read(struct guestmem *mem, int vid)
 	int ret = 0;
 
 	mem->n = 0;
+	mem->region[0].bytes = 0; /* guestmem_at() looks at it in any case */
 	if (rte_vhost_get_mem_table(vid, &table) != 0 || table == NULL)
 		return -ENODEV;
 	if (table->nregions > GUESTMEM_REGIONS_MAX) {

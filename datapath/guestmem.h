@@ -36,16 +36,14 @@ bool guestmem_addr(const struct guestmem *mem, const void *at, size_t bytes, uin
 static inline uint8_t *
 guestmem_at(const struct guestmem *mem, uint64_t addr, uint64_t bytes)
 {
-	unsigned int i;
+	const struct guestmem_region *region = mem->region, *end = region + mem->n;
 
-	for (i = 0; i < mem->n; i++) {
-		uint64_t offset = addr - mem->region[i].addr;
+	do {
+		uint64_t offset = addr - region->addr;
 
-		if (__builtin_expect(offset < mem->region[i].bytes, 1))
-			return bytes <= mem->region[i].bytes - offset ?
-				       mem->region[i].host + offset :
-				       NULL;
-	}
+		if (__builtin_expect(offset < region->bytes, 1))
+			return bytes <= region->bytes - offset ? region->host + offset : NULL;
+	} while (++region < end);
 	return NULL;
 }
 

@@ -146,14 +146,16 @@ vring_attach(struct virtq *r, int vid, uint64_t features, const struct guestmem 
 	}
 	r->signalled_valid = false;
 	r->holds_first = false;
+	r->unpublished = 0;
 	r->called_tsc = 0;
-	atomic_store(&r->call_due, false);
 	atomic_store(&r->call_fd, from.callfd);
 	atomic_store(&r->log_addr, from.log_guest_addr);
 	atomic_store(&r->fault, VRING_RUNS);
 	vring_quiet(r);
 	r->attached_cb = true;
 	atomic_store(&r->live, true);
+	/* Who gave the ring to us may have died between publishing and calling. */
+	vring_owe_call(r);
 }
 
 bool
@@ -197,15 +199,17 @@ vring_owe_call(struct virtq *r)
 void
 vring_call(struct virtq *r)
 {
-	int fd = atomic_load_explicit(&r->call_fd, memory_order_relaxed);
 	uint64_t now = rte_rdtsc();
+	int fd;
 
 	if (now - r->called_tsc < rte_get_tsc_hz() / 1000000 * VRING_CALL_GAP_US) {
 		vring_owe_call(r);
 		return;
 	}
-	atomic_store_explicit(&r->call_due, false, memory_order_relaxed);
 	r->called_tsc = now;
+	/* In this order: who exchanges the descriptor says afterwards that a call is due. */
+	atomic_store(&r->call_due, false);
+	fd = atomic_load(&r->call_fd);
 	if (fd >= 0)
 		call_guest(r->vid, fd);
 }
@@ -215,6 +219,8 @@ vring_call(struct virtq *r)
 enum vring_fault
 vring_add_piece(const struct virtq *r, struct vring_pieces *p, uint64_t addr, uint32_t bytes)
 {
+	if (p->descs++ == VRING_PIECES_MAX)
+		return VRING_BAD_CHAIN;
 	while (bytes > 0) {
 		uint64_t some = bytes;
 		uint8_t *at = guestmem_piece(r->mem, addr, &some);
@@ -244,7 +250,7 @@ vring_frame_of_pieces(const struct virtq *r, struct burst *b, const struct vring
 	uint16_t n = 0;
 
 	/* Also for what is no frame: it took as long to walk. */
-	b->n_segs += p->n;
+	b->n_segs += (uint16_t)RTE_MAX(p->n, p->descs);
 	if (p->bytes < skip || p->bytes - skip > FRAME_BYTES_MAX)
 		return false;
 	for (i = 0; i < p->n; i++) {

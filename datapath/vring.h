@@ -85,6 +85,7 @@ struct virtq {
 	uint16_t old_used;
 	uint16_t first_flags; /* packed: of the slot old_used, written last */
 	bool holds_first; /* packed: there are such */
+	uint16_t unpublished; /* packed: slots given back since the last publication */
 
 	/* Dirty logging: NULL: off. Goes on and off, and to another log, while live. Writer:
 	 * librte_vhost's callbacks, which wait for a grace period before the old log goes. */
@@ -150,10 +151,10 @@ struct vring_sent {
 
 /*
  * _rx: brings up to BURST_MAX frames that the guest sent into view: b->frame[], b->n and the tokens to
- * give them back by. Returns how many chains were no frames. Leaves the ring's index where it is.
+ * give them back by; a chain that is no frame has a token, too. Leaves the ring's index where it is.
  *
- * _rx_done: gives back the buffers of the first `taken` frames, and of the chains before that were
- * no frames. What is left is found again in the next round.
+ * _rx_done: gives back the first `n` chains (burst_tokens()). What is left is found again in the next
+ * round.
  *
  * _tx: copies frames to the guest as far as it has room and returns how many of them it is done with;
  * `trunk`: they keep their VLAN tags. A frame that does not fit the buffers is skipped, which counts
@@ -163,15 +164,15 @@ struct vring_sent {
  *
  * Thread: the owning lcore.
  */
-unsigned int vring_split_rx(struct virtq *r, struct burst *b);
-void vring_split_rx_done(struct virtq *r, const struct burst *b, uint16_t taken);
+void vring_split_rx(struct virtq *r, struct burst *b);
+void vring_split_rx_done(struct virtq *r, const struct burst *b, uint16_t n);
 uint16_t vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
 			struct vring_sent *sent);
 bool vring_split_publish(struct virtq *r);
 bool vring_split_wants_call(struct virtq *r);
 
-unsigned int vring_packed_rx(struct virtq *r, struct burst *b);
-void vring_packed_rx_done(struct virtq *r, const struct burst *b, uint16_t taken);
+void vring_packed_rx(struct virtq *r, struct burst *b);
+void vring_packed_rx_done(struct virtq *r, const struct burst *b, uint16_t n);
 uint16_t vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
 			 struct vring_sent *sent);
 bool vring_packed_publish(struct virtq *r);

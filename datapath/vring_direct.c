@@ -63,7 +63,6 @@ void
 vring_direct_rx(struct port_queue *q, struct burst *b)
 {
 	struct virtq *r = q->from_guest;
-	unsigned int bad;
 
 	if (unlikely(atomic_load_explicit(&q->attention, memory_order_relaxed))) {
 		direct_attend(q, b);
@@ -72,27 +71,30 @@ vring_direct_rx(struct port_queue *q, struct burst *b)
 	}
 	if (!vring_is_live(r))
 		return;
-	bad = r->packed ? vring_packed_rx(r, b) : vring_split_rx(r, b);
-	if (unlikely(bad != 0)) {
-		stats_add(&q->stats.in_drop[DP_IN_BAD_RING], bad);
-		if (b->n == 0)
-			vring_direct_rx_done(q, b, 0);
-	}
+	if (r->packed)
+		vring_packed_rx(r, b);
+	else
+		vring_split_rx(r, b);
+	if (unlikely(b->n == 0 && b->n_tokens != 0))
+		vring_direct_rx_done(q, b, 0);
 }
 
 void
 vring_direct_rx_done(struct port_queue *q, struct burst *b, uint16_t taken)
 {
+	uint16_t n = taken == b->n ? b->n_tokens : b->token_of[taken];
 	struct virtq *r = q->from_guest;
 	bool wants_call;
 
-	if (unlikely(b->n_tokens == 0))
+	if (unlikely(n == 0)) /* a frame of our own (direct_announce) */
 		return;
+	if (unlikely(n != taken))
+		stats_add(&q->stats.in_drop[DP_IN_BAD_RING], n - taken);
 	if (r->packed) {
-		vring_packed_rx_done(r, b, taken);
+		vring_packed_rx_done(r, b, n);
 		wants_call = vring_packed_publish(r);
 	} else {
-		vring_split_rx_done(r, b, taken);
+		vring_split_rx_done(r, b, n);
 		wants_call = vring_split_publish(r);
 	}
 	if (unlikely(wants_call))
@@ -122,12 +124,15 @@ static void
 direct_put(struct direct_out *o, struct frame *const *f, uint16_t n)
 {
 	unsigned int looks = __atomic_load_n(&o->q->port->tx_retries, __ATOMIC_RELAXED);
+	uint64_t skipped = o->sent.full + o->sent.too_long;
 	uint16_t done;
 
 	if (n == 0)
 		return;
 	done = direct_tx(o, f, n);
-	while (unlikely(done < n) && looks-- > 0 && vring_is_live(o->r)) {
+	/* Where a frame did not fit the buffers another look will not help, but takes long. */
+	while (unlikely(done < n) && looks-- > 0 && vring_is_live(o->r) &&
+	       o->sent.full + o->sent.too_long == skipped) {
 		rte_pause();
 		done += direct_tx(o, &f[done], n - done);
 	}

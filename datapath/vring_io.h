@@ -39,6 +39,7 @@ vring_prefetch_write(uint8_t *at, uint32_t bytes)
 #define VRING_PIECES_MAX (FRAME_SEGS_MAX + 1) /* one for the header */
 struct vring_pieces {
 	uint32_t n;
+	uint32_t descs; /* descriptors that were looked at; not all have bytes */
 	uint32_t bytes; /* sum; saturates far above any frame */
 	struct {
 		uint8_t *at;
@@ -51,7 +52,7 @@ struct vring_pieces {
 static inline void
 vring_no_pieces(struct vring_pieces *p)
 {
-	p->n = p->bytes = 0;
+	p->n = p->descs = p->bytes = 0;
 }
 
 /* Chains that one frame may be spread over, and frames that are tried in vain in one burst: a guest

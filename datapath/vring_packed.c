@@ -143,11 +143,12 @@ packed_walk_table(const struct virtq *r, const struct packed_desc *d, uint16_t w
 
 /*
  * Adds the buffers of the chain at `at`, whose first descriptor was read and is available: the guest
- * makes the first slot of a chain available last. Fills in *chain but for its bytes.
+ * makes the first slot of a chain available last. It may have `slots_max` slots (packed_left()). Fills in
+ * *chain but for its bytes.
  */
 static enum vring_fault
-packed_walk(const struct virtq *r, struct packed_pos at, struct packed_desc d, uint16_t write,
-	    struct vring_pieces *p, struct vring_chain *chain)
+packed_walk(const struct virtq *r, struct packed_pos at, uint16_t slots_max, struct packed_desc d,
+	    uint16_t write, struct vring_pieces *p, struct vring_chain *chain)
 {
 	enum vring_fault fault;
 
@@ -167,12 +168,35 @@ packed_walk(const struct virtq *r, struct packed_pos at, struct packed_desc d, u
 		chain->id = d.id;
 		if (!(d.flags & VRING_DESC_F_NEXT))
 			return VRING_RUNS;
-		if (chain->slots++ == r->size)
+		if (chain->slots++ == slots_max)
 			return VRING_BAD_CHAIN;
 		at = packed_step(r, at, 1);
 		if (!packed_peek(r, at, &d))
 			return VRING_BAD_CHAIN;
 	}
+}
+
+/* Where chains are given back: the ring's fields, which a store to guest memory might change for all
+ * that the compiler knows. */
+struct packed_used {
+	struct vring_packed_desc *desc;
+	uint32_t slot, size;
+	uint16_t flags, flags_next_lap;
+};
+
+/* `write`: VRING_DESC_F_WRITE for chains that were written to. */
+static inline struct packed_used
+packed_used_from(const struct virtq *r, uint16_t write)
+{
+	const uint16_t set = PACKED_AVAIL | PACKED_USED | write;
+
+	return (struct packed_used){
+		.desc = r->packed_ring.desc,
+		.slot = r->used,
+		.size = r->size,
+		.flags = r->used_wrap ? set : write,
+		.flags_next_lap = r->used_wrap ? write : set,
+	};
 }
 
 /*
@@ -184,15 +208,23 @@ packed_walk(const struct virtq *r, struct packed_pos at, struct packed_desc d, u
  * first of them last.
  */
 static inline void
-packed_use(struct virtq *r, uint16_t offset, uint16_t id, uint32_t bytes, uint16_t write)
+packed_use(struct virtq *r, const struct packed_used *at, uint16_t offset, uint16_t id,
+	   uint32_t bytes)
 {
-	struct packed_pos at = packed_step(r, (struct packed_pos){r->used, r->used_wrap}, offset);
-	struct vring_packed_desc *d = &r->packed_ring.desc[at.slot];
-	uint16_t flags = at.wrap ? PACKED_AVAIL | PACKED_USED | write : write;
-	uint64_t word = (uint64_t)flags << 48 | (uint64_t)id << 32 | bytes;
+	uint32_t slot = at->slot + offset;
+	uint16_t flags = at->flags;
+	struct vring_packed_desc *d;
+	uint64_t word;
 
+	if (slot >= at->size) {
+		slot -= at->size;
+		flags = at->flags_next_lap;
+	}
+	d = &at->desc[slot];
+	word = (uint64_t)id << 32 | bytes;
 	if (likely(offset != 0 || r->holds_first)) {
-		__atomic_store_n((uint64_t *)&d->len, word, __ATOMIC_RELAXED);
+		__atomic_store_n((uint64_t *)&d->len, word | (uint64_t)flags << 48,
+				 __ATOMIC_RELAXED);
 		return;
 	}
 	r->holds_first = true;
@@ -209,6 +241,15 @@ packed_used(struct virtq *r, uint16_t slots)
 
 	r->used = at.slot;
 	r->used_wrap = at.wrap;
+	r->unpublished += slots;
+}
+
+/* Slots that may still be looked at before the next publication: whatever a guest makes of its flags,
+ * none is twice. */
+static inline uint16_t
+packed_left(const struct virtq *r)
+{
+	return r->size - r->unpublished;
 }
 
 /* ---- from the guest ---------------------------------------------------------------------- */
@@ -224,8 +265,8 @@ packed_piece(const struct virtq *r, const struct packed_desc *d, struct burst_se
 /* Brings a chain of one or two descriptors, in the ring or in a table, into view. Returns the number
  * of pieces, 0: of another form, or wrong. */
 static inline unsigned int
-packed_short_chain(const struct virtq *r, struct packed_pos at, struct packed_desc d,
-		   struct vring_chain *chain, struct burst_seg piece[2])
+packed_short_chain(const struct virtq *r, struct packed_pos at, uint16_t slots_max,
+		   struct packed_desc d, struct vring_chain *chain, struct burst_seg piece[2])
 {
 	const struct vring_packed_desc *table = NULL;
 	uint32_t n = 1;
@@ -250,7 +291,7 @@ packed_short_chain(const struct virtq *r, struct packed_pos at, struct packed_de
 	if (n == 2) {
 		if (table != NULL)
 			d = packed_read(&table[1]);
-		else if (unlikely(!packed_peek(r, packed_step(r, at, 1), &d)))
+		else if (unlikely(slots_max < 2 || !packed_peek(r, packed_step(r, at, 1), &d)))
 			return 0;
 		if (unlikely((d.flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) ||
 			     (table == NULL && (d.flags & VRING_DESC_F_NEXT)) ||
@@ -271,32 +312,25 @@ struct packed_brief {
 	struct burst_seg piece[2];
 };
 
-/* Makes the frames of the chains from .. to - 1. Returns how many were none. */
-static inline unsigned int
+/* Makes the frames of the chains from .. to - 1. */
+static inline void
 packed_frames(const struct virtq *r, struct burst *b, const struct packed_brief *brief,
 	      uint16_t from, uint16_t to)
 {
-	unsigned int bad = 0;
 	uint16_t i;
 
 	for (i = from; i < to; i++) {
-		bool is_frame;
-
 		b->token_of[b->n] = (uint8_t)i;
-		is_frame = likely(brief[i].n == 1) ? vring_frame(r, b, brief[i].piece) :
-						     vring_frame_of_two(r, b, brief[i].piece);
-		b->n += is_frame;
-		bad += !is_frame;
+		b->n += likely(brief[i].n == 1) ? vring_frame(r, b, brief[i].piece) :
+						  vring_frame_of_two(r, b, brief[i].piece);
 	}
-	return bad;
 }
 
-unsigned int
+void
 vring_packed_rx(struct virtq *r, struct burst *b)
 {
 	struct packed_pos at = packed_next(r);
 	struct packed_brief brief[BURST_MAX];
-	unsigned int bad = 0;
 	uint16_t n, from = 0, offset = 0;
 
 	for (n = 0; n < BURST_MAX; n++) {
@@ -306,19 +340,28 @@ vring_packed_rx(struct virtq *r, struct burst *b)
 		struct packed_desc d;
 		bool is_frame;
 
-		if (!packed_peek(r, at, &d))
+		if (offset >= r->size || !packed_peek(r, at, &d))
 			break;
 		if (n == 0)
 			packed_prefetch_first(r, at.slot, PACKED_AHEAD);
 		packed_prefetch(r, at.slot);
-		brief[n].n = packed_short_chain(r, at, d, &chain, brief[n].piece);
+		if (likely(!(d.flags & VRING_DESC_KIND) && packed_piece(r, &d, brief[n].piece))) {
+			brief[n].n = 1;
+			vring_prefetch(brief[n].piece[0].at, d.bytes);
+			b->token[n].id = d.id;
+			b->token[n].offset = offset++;
+			at = packed_step(r, at, 1);
+			continue;
+		}
+		brief[n].n = packed_short_chain(r, at, (uint16_t)(r->size - offset), d, &chain,
+						brief[n].piece);
 		if (unlikely(brief[n].n == 0)) {
 			if (b->n_segs + FRAME_SEGS_MAX > BURST_SEGS_MAX)
 				break; /* no room to take it apart: in the next round */
-			bad += packed_frames(r, b, brief, from, n);
+			packed_frames(r, b, brief, from, n);
 			from = n + 1;
 			vring_no_pieces(&p);
-			fault = packed_walk(r, at, d, 0, &p, &chain);
+			fault = packed_walk(r, at, (uint16_t)(r->size - offset), d, 0, &p, &chain);
 			if (fault != VRING_RUNS) {
 				from = n;
 				vring_stop(r, fault);
@@ -327,7 +370,6 @@ vring_packed_rx(struct virtq *r, struct burst *b)
 			is_frame = vring_frame_of_pieces(r, b, &p);
 			b->token_of[b->n] = (uint8_t)n;
 			b->n += is_frame;
-			bad += !is_frame;
 		}
 		b->token[n].id = chain.id;
 		b->token[n].offset = offset;
@@ -336,21 +378,47 @@ vring_packed_rx(struct virtq *r, struct burst *b)
 	}
 	b->token[n].offset = offset;
 	b->n_tokens = n;
-	return bad + packed_frames(r, b, brief, from, n);
+	packed_frames(r, b, brief, from, n);
 }
 
 void
-vring_packed_rx_done(struct virtq *r, const struct burst *b, uint16_t taken)
+vring_packed_rx_done(struct virtq *r, const struct burst *b, uint16_t n)
 {
-	uint16_t n = taken == b->n ? b->n_tokens : b->token_of[taken], i;
+	const struct packed_used at = packed_used_from(r, 0);
+	uint16_t i;
 
 	for (i = n; i-- > 0;)
-		packed_use(r, b->token[i].offset, b->token[i].id, 0, 0);
+		packed_use(r, &at, b->token[i].offset, b->token[i].id, 0);
 	packed_used(r, b->token[n].offset);
 	packed_taken(r, b->token[n].offset);
 }
 
 /* ---- to the guest ------------------------------------------------------------------------ */
+
+/* A slot whose one buffer holds a frame by itself. */
+struct packed_slot {
+	uint8_t *at;
+	uint64_t addr;
+	uint32_t bytes; /* that are written to it */
+	uint16_t id;
+	bool tag; /* the frame goes with its VLAN tag */
+};
+
+/* The slot's buffer, if it is one descriptor that is long enough for the frame. */
+static inline bool
+packed_slot(const struct virtq *r, const struct packed_desc *d, const struct frame *f, bool trunk,
+	    struct packed_slot *slot)
+{
+	slot->tag = vring_out_tag(f, trunk);
+	slot->bytes = r->hdr_bytes + vring_out_bytes(f, slot->tag);
+	if (unlikely(!vring_is_plain(f) || d->bytes < slot->bytes ||
+		     (d->flags & VRING_DESC_KIND) != VRING_DESC_F_WRITE))
+		return false;
+	slot->id = d->id;
+	slot->addr = d->addr;
+	slot->at = guestmem_at(r->mem, d->addr, d->bytes);
+	return likely(slot->at != NULL);
+}
 
 /* The frames that go into a slot's one buffer each, up to the first that does not. Returns how many.
  * *is_full: it stopped at a slot that is not available. */
@@ -359,46 +427,41 @@ packed_tx_short(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
 		struct vring_sent *sent, bool *is_full)
 {
 	const struct dirty_log *log = atomic_load_explicit(&r->log, memory_order_relaxed);
+	const struct packed_used used = packed_used_from(r, VRING_DESC_F_WRITE);
 	struct packed_pos at = packed_next(r);
-	struct packed_desc slot[BURST_MAX];
-	uint8_t *to[BURST_MAX];
+	struct packed_slot slot[BURST_MAX];
+	uint64_t total = 0;
 	uint16_t i;
 
 	*is_full = false;
-	packed_prefetch_first(r, at.slot, RTE_MIN(n, (uint16_t)PACKED_AHEAD));
+	n = RTE_MIN(n, packed_left(r));
+	packed_prefetch_first(r, at.slot, n);
 	for (i = 0; i < n; i++) {
-		uint32_t bytes = r->hdr_bytes + vring_out_bytes(f[i], vring_out_tag(f[i], trunk));
+		struct packed_desc d;
 
-		if (unlikely(!packed_peek(r, at, &slot[i]))) {
+		if (unlikely(!packed_peek(r, at, &d))) {
 			*is_full = true;
 			break;
 		}
-		if (i + PACKED_AHEAD < n)
-			packed_prefetch(r, at.slot);
-		if (unlikely(!vring_is_plain(f[i]) || slot[i].bytes < bytes ||
-			     (slot[i].flags & VRING_DESC_KIND) != VRING_DESC_F_WRITE))
+		if (unlikely(!packed_slot(r, &d, f[i], trunk, &slot[i])))
 			break;
-		to[i] = guestmem_at(r->mem, slot[i].addr, slot[i].bytes);
-		if (unlikely(to[i] == NULL))
-			break;
-		vring_prefetch_write(to[i], bytes);
-		slot[i].bytes = bytes;
+		vring_prefetch_write(slot[i].at, slot[i].bytes);
+		total += slot[i].bytes;
 		at = packed_step(r, at, 1);
 	}
 	n = i;
-	for (i = 0; i < n; i++) {
-		vring_put(r, to[i], f[i], vring_out_tag(f[i], trunk));
-		sent->bytes += slot[i].bytes - r->hdr_bytes;
-	}
-	sent->packets += n;
+	for (i = 0; i < n; i++)
+		vring_put(r, slot[i].at, f[i], slot[i].tag);
 	for (i = n; i-- > 0;)
-		packed_use(r, i, slot[i].id, slot[i].bytes, VRING_DESC_F_WRITE);
-	packed_used(r, n);
+		packed_use(r, &used, i, slot[i].id, slot[i].bytes);
 	if (unlikely(log != NULL)) {
 		rte_mb();
 		for (i = 0; i < n; i++)
 			dirty_log_mark(log, slot[i].addr, slot[i].bytes);
 	}
+	sent->packets += n;
+	sent->bytes += total - n * r->hdr_bytes;
+	packed_used(r, n);
 	packed_taken(r, n);
 	return n;
 }
@@ -412,6 +475,7 @@ packed_tx_long(struct virtq *r, const struct frame *f, bool tag, struct vring_se
 	struct packed_pos at = packed_next(r);
 	struct vring_pieces p;
 	uint32_t slots = 0;
+	struct packed_used used;
 	uint16_t n = 0, i, offset;
 
 	vring_no_pieces(&p);
@@ -419,11 +483,14 @@ packed_tx_long(struct virtq *r, const struct frame *f, bool tag, struct vring_se
 		enum vring_fault fault;
 		struct packed_desc d;
 
-		if (slots >= r->size || !packed_peek(r, at, &d)) {
+		if (slots >= packed_left(r) || !packed_peek(r, at, &d)) {
 			sent->full++;
 			return false;
 		}
-		fault = packed_walk(r, at, d, VRING_DESC_F_WRITE, &p, &chain[n]);
+		fault = packed_walk(r, at, (uint16_t)(packed_left(r) - slots), d,
+				    VRING_DESC_F_WRITE, &p, &chain[n]);
+		if (fault == VRING_BAD_CHAIN && n > 0)
+			break; /* it takes more descriptors than we look at for one frame */
 		if (fault != VRING_RUNS) {
 			vring_stop(r, fault);
 			return false;
@@ -438,9 +505,10 @@ packed_tx_long(struct virtq *r, const struct frame *f, bool tag, struct vring_se
 		return false;
 	}
 	vring_scatter(r, &p, f, tag, n);
+	used = packed_used_from(r, VRING_DESC_F_WRITE);
 	for (i = n, offset = (uint16_t)slots; i-- > 0;) {
 		offset -= chain[i].slots;
-		packed_use(r, offset, chain[i].id, chain[i].bytes, VRING_DESC_F_WRITE);
+		packed_use(r, &used, offset, chain[i].id, chain[i].bytes);
 	}
 	packed_used(r, (uint16_t)slots);
 	packed_taken(r, (uint16_t)slots);
@@ -509,6 +577,7 @@ vring_packed_publish(struct virtq *r)
 	if (unlikely(log != NULL))
 		packed_log_used(r, log, from);
 	r->holds_first = false;
+	r->unpublished = 0;
 	r->old_used = r->used;
 	return vring_packed_wants_call(r);
 }

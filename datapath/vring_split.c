@@ -46,8 +46,8 @@ split_head(const struct virtq *r, uint16_t index)
 	return __atomic_load_n(&r->split.avail->ring[index & (r->size - 1)], __ATOMIC_RELAXED);
 }
 
-/* The table that an indirect descriptor names; NULL: wrong, or to be copied first. *size is the number
- * of entries. */
+/* The table that an indirect descriptor names; NULL: wrong, or for split_walk() to read. *size is the
+ * number of entries. */
 static inline const struct vring_desc *
 split_table(const struct virtq *r, const struct split_desc *d, uint32_t *size)
 {
@@ -58,19 +58,16 @@ split_table(const struct virtq *r, const struct split_desc *d, uint32_t *size)
 	return (const struct vring_desc *)guestmem_at(r->mem, d->addr, d->bytes);
 }
 
-/* An indirect table may lie anywhere, also across two regions: copied, as far as a chain may be long. */
+/* Reads entry i of a table anywhere in the guest's memory, which may cross from one region into the next
+ * and need not be aligned. */
 static enum vring_fault
-split_copy_table(const struct virtq *r, const struct split_desc *d, struct vring_desc *copy,
-		 uint32_t max, uint32_t *size)
+split_read_entry(const struct virtq *r, uint64_t table, uint32_t i, struct split_desc *d)
 {
-	uint64_t addr = d->addr, left = d->bytes;
-	uint8_t *to = (uint8_t *)copy;
+	uint64_t addr = table + (uint64_t)i * sizeof(struct vring_desc);
+	uint64_t left = sizeof(struct vring_desc);
+	struct vring_desc copy;
+	uint8_t *to = (uint8_t *)&copy;
 
-	*size = d->bytes / sizeof(*copy);
-	if ((d->flags & VRING_DESC_F_NEXT) || *size == 0 || d->bytes % sizeof(*copy) != 0)
-		return VRING_BAD_INDIRECT;
-	*size = RTE_MIN(*size, max);
-	left = *size * sizeof(*copy);
 	while (left > 0) {
 		uint64_t bytes = left;
 		const uint8_t *from = guestmem_piece(r->mem, addr, &bytes);
@@ -83,33 +80,40 @@ split_copy_table(const struct virtq *r, const struct split_desc *d, struct vring
 		left -= bytes;
 	}
 	rte_compiler_barrier();
+	*d = split_read(&copy);
 	return VRING_RUNS;
 }
 
-/* Adds the buffers of a chain, which must all be for the guest to write or all for it to read. */
+/* Adds the buffers of a chain, which must all be for the guest to write or all for it to read. It may end
+ * in an indirect table (virtio 1.1, 2.6.5.3.2). */
 static enum vring_fault
 split_walk(const struct virtq *r, uint16_t head, uint16_t write, struct vring_pieces *p)
 {
-	struct vring_desc copy[VRING_PIECES_MAX]; /* of an indirect table */
-	const struct vring_desc *table = r->split.desc;
 	uint32_t size = r->size, i = head, steps = 0;
-	enum vring_fault fault;
+	enum vring_fault fault = VRING_RUNS;
+	bool indirect = false;
+	uint64_t table = 0;
 
 	for (;;) {
 		struct split_desc d;
 
 		if (i >= size)
-			return table == r->split.desc ? VRING_BAD_HEAD : VRING_BAD_CHAIN;
-		if (steps++ == RTE_MIN(size, (uint32_t)VRING_PIECES_MAX))
+			return indirect ? VRING_BAD_CHAIN : VRING_BAD_HEAD;
+		if (steps++ == size)
 			return VRING_BAD_CHAIN;
-		d = split_read(&table[i]);
+		if (indirect)
+			fault = split_read_entry(r, table, i, &d);
+		else
+			d = split_read(&r->split.desc[i]);
+		if (fault != VRING_RUNS)
+			return fault;
 		if (d.flags & VRING_DESC_F_INDIRECT) {
-			if (table == copy)
+			if (indirect || (d.flags & VRING_DESC_F_NEXT) || d.bytes == 0 ||
+			    d.bytes % sizeof(struct vring_desc) != 0)
 				return VRING_BAD_INDIRECT;
-			fault = split_copy_table(r, &d, copy, VRING_PIECES_MAX, &size);
-			if (fault != VRING_RUNS)
-				return fault;
-			table = copy;
+			indirect = true;
+			table = d.addr;
+			size = d.bytes / sizeof(struct vring_desc);
 			i = 0;
 			steps = 0;
 			continue;
@@ -215,19 +219,18 @@ split_chains(const struct virtq *r, struct burst *b, uint16_t n, struct split_ch
 	return n;
 }
 
-unsigned int
+void
 vring_split_rx(struct virtq *r, struct burst *b)
 {
 	uint16_t wanted = split_available(r), n, i;
 	struct split_chain chain[BURST_MAX];
 	enum vring_fault fault = VRING_RUNS;
-	unsigned int bad = 0;
 
 	if (wanted == 0)
-		return 0;
+		return;
 	if (unlikely(wanted > r->size)) {
 		vring_stop(r, VRING_BAD_INDEX);
-		return 0;
+		return;
 	}
 	wanted = RTE_MIN(wanted, (uint16_t)BURST_MAX);
 	n = split_chains(r, b, wanted, chain);
@@ -255,12 +258,10 @@ vring_split_rx(struct virtq *r, struct burst *b)
 			}
 		}
 		b->n += is_frame;
-		bad += !is_frame;
 	}
 	b->n_tokens = i;
 	if (unlikely(fault != VRING_RUNS))
 		vring_stop(r, fault);
-	return bad;
 }
 
 /* Entry `index` of the used ring. */
@@ -273,9 +274,9 @@ split_use(const struct virtq *r, uint16_t index, uint32_t id, uint32_t bytes)
 }
 
 void
-vring_split_rx_done(struct virtq *r, const struct burst *b, uint16_t taken)
+vring_split_rx_done(struct virtq *r, const struct burst *b, uint16_t n)
 {
-	uint16_t n = taken == b->n ? b->n_tokens : b->token_of[taken], i;
+	uint16_t i;
 
 	for (i = 0; i < n; i++)
 		split_use(r, r->used + i, b->token[i].id, 0);
@@ -368,6 +369,8 @@ split_tx_long(struct virtq *r, const struct frame *f, uint16_t available, bool t
 		chain[n].id = split_head(r, r->next + n);
 		fault = chain[n].id < r->size ? split_walk(r, chain[n].id, VRING_DESC_F_WRITE, &p) :
 						VRING_BAD_HEAD;
+		if (fault == VRING_BAD_CHAIN && n > 0)
+			break; /* it takes more descriptors than we look at for one frame */
 		if (fault != VRING_RUNS) {
 			vring_stop(r, fault);
 			return false;
@@ -453,6 +456,8 @@ vring_split_publish(struct virtq *r)
 {
 	const struct dirty_log *log = atomic_load_explicit(&r->log, memory_order_relaxed);
 
+	if (r->used == r->old_used)
+		return false;
 	__atomic_store_n(&r->split.used->idx, r->used, __ATOMIC_RELEASE);
 	/* The index before what the guest wants; and for the log see dirty_log_mark(). */
 	rte_smp_mb();
