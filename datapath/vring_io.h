@@ -67,6 +67,15 @@ struct vring_chain {
 	uint32_t bytes;
 };
 
+/* A buffer that lies in one region. */
+static inline bool
+vring_piece(const struct virtq *r, uint64_t addr, uint32_t bytes, struct burst_seg *piece)
+{
+	piece->at = guestmem_at(r->mem, addr, bytes);
+	piece->bytes = bytes;
+	return likely(piece->at != NULL);
+}
+
 /* Adds a buffer, in as many pieces as it has regions. */
 enum vring_fault vring_add_piece(const struct virtq *r, struct vring_pieces *p, uint64_t addr,
 				 uint32_t bytes);

@@ -254,14 +254,6 @@ packed_left(const struct virtq *r)
 
 /* ---- from the guest ---------------------------------------------------------------------- */
 
-static inline bool
-packed_piece(const struct virtq *r, const struct packed_desc *d, struct burst_seg *piece)
-{
-	piece->at = guestmem_at(r->mem, d->addr, d->bytes);
-	piece->bytes = d->bytes;
-	return likely(piece->at != NULL);
-}
-
 /* Brings a chain of one or two descriptors, in the ring or in a table, into view. Returns the number
  * of pieces, 0: of another form, or wrong. */
 static inline unsigned int
@@ -286,7 +278,7 @@ packed_short_chain(const struct virtq *r, struct packed_pos at, uint16_t slots_m
 		n = 2;
 	}
 	if (unlikely((d.flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) ||
-		     !packed_piece(r, &d, &piece[0])))
+		     !vring_piece(r, d.addr, d.bytes, &piece[0])))
 		return 0;
 	if (n == 2) {
 		if (table != NULL)
@@ -295,7 +287,8 @@ packed_short_chain(const struct virtq *r, struct packed_pos at, uint16_t slots_m
 			return 0;
 		if (unlikely((d.flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) ||
 			     (table == NULL && (d.flags & VRING_DESC_F_NEXT)) ||
-			     piece[0].bytes < r->hdr_bytes || !packed_piece(r, &d, &piece[1])))
+			     piece[0].bytes < r->hdr_bytes ||
+			     !vring_piece(r, d.addr, d.bytes, &piece[1])))
 			return 0;
 		if (table == NULL) {
 			chain->slots = 2;
@@ -345,7 +338,8 @@ vring_packed_rx(struct virtq *r, struct burst *b)
 		if (n == 0)
 			packed_prefetch_first(r, at.slot, PACKED_AHEAD);
 		packed_prefetch(r, at.slot);
-		if (likely(!(d.flags & VRING_DESC_KIND) && packed_piece(r, &d, brief[n].piece))) {
+		if (likely(!(d.flags & VRING_DESC_KIND) &&
+			   vring_piece(r, d.addr, d.bytes, brief[n].piece))) {
 			brief[n].n = 1;
 			vring_prefetch(brief[n].piece[0].at, d.bytes);
 			b->token[n].id = d.id;
@@ -541,41 +535,34 @@ vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
 
 /* ---- both -------------------------------------------------------------------------------- */
 
+/* Marks what is published of the ring, which begins at `base`. */
 static void
-packed_log_used(const struct virtq *r, const struct dirty_log *log, struct packed_pos from)
+packed_log_used(const struct virtq *r, const struct dirty_log *log, uint64_t base)
 {
-	uint16_t n = (uint16_t)(r->used >= from.slot ? r->used - from.slot :
-						       r->used + r->size - from.slot);
-	uint64_t also = atomic_load_explicit(&r->log_addr, memory_order_relaxed);
-	const uint64_t base[2] = {r->used_addr, also};
-	unsigned int k;
+	const uint64_t desc_bytes = sizeof(struct vring_packed_desc);
+	uint16_t n = RTE_MIN(r->unpublished, (uint16_t)(r->size - r->old_used));
 
-	if (n == 0)
-		n = r->size;
-	for (k = 0; k < (also != 0 && also != r->used_addr ? 2 : 1); k++) {
-		uint16_t first = RTE_MIN(n, (uint16_t)(r->size - from.slot));
-
-		dirty_log_mark(log, base[k] + from.slot * sizeof(struct vring_packed_desc),
-			       first * sizeof(struct vring_packed_desc));
-		if (n > first)
-			dirty_log_mark(log, base[k],
-				       (n - first) * sizeof(struct vring_packed_desc));
-	}
+	dirty_log_mark(log, base + r->old_used * desc_bytes, n * desc_bytes);
+	if (n < r->unpublished)
+		dirty_log_mark(log, base, (r->unpublished - n) * desc_bytes);
 }
 
 bool
 vring_packed_publish(struct virtq *r)
 {
 	const struct dirty_log *log = atomic_load_explicit(&r->log, memory_order_relaxed);
-	struct packed_pos from = {r->old_used, false};
+	uint64_t also = atomic_load_explicit(&r->log_addr, memory_order_relaxed);
 
 	if (!r->holds_first)
 		return false;
-	__atomic_store_n(&r->packed_ring.desc[from.slot].flags, r->first_flags, __ATOMIC_RELEASE);
+	__atomic_store_n(&r->packed_ring.desc[r->old_used].flags, r->first_flags, __ATOMIC_RELEASE);
 	/* The flags before what the guest wants; and for the log see dirty_log_mark(). */
 	rte_smp_mb();
-	if (unlikely(log != NULL))
-		packed_log_used(r, log, from);
+	if (unlikely(log != NULL)) {
+		packed_log_used(r, log, r->used_addr);
+		if (also != 0 && also != r->used_addr)
+			packed_log_used(r, log, also);
+	}
 	r->holds_first = false;
 	r->unpublished = 0;
 	r->old_used = r->used;

@@ -135,14 +135,6 @@ struct split_chain {
 	struct burst_seg piece[2];
 };
 
-static inline bool
-split_piece(const struct virtq *r, const struct split_desc *d, struct burst_seg *piece)
-{
-	piece->at = guestmem_at(r->mem, d->addr, d->bytes);
-	piece->bytes = d->bytes;
-	return likely(piece->at != NULL);
-}
-
 /* Brings a chain of one or two descriptors into view, the first of which was read. */
 static inline void
 split_short_chain(const struct virtq *r, struct split_desc d, struct split_chain *c)
@@ -158,7 +150,7 @@ split_short_chain(const struct virtq *r, struct split_desc d, struct split_chain
 		d = split_read(table);
 	}
 	if (unlikely((d.flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) ||
-		     !split_piece(r, &d, &c->piece[0])))
+		     !vring_piece(r, d.addr, d.bytes, &c->piece[0])))
 		return;
 	c->n = 1;
 	if (d.flags & VRING_DESC_F_NEXT) {
@@ -167,7 +159,7 @@ split_short_chain(const struct virtq *r, struct split_desc d, struct split_chain
 			return;
 		d = split_read(&table[d.next]);
 		if (unlikely((d.flags & VRING_DESC_KIND) || c->piece[0].bytes < r->hdr_bytes ||
-			     !split_piece(r, &d, &c->piece[1])))
+			     !vring_piece(r, d.addr, d.bytes, &c->piece[1])))
 			return;
 		c->n = 2;
 	}
