@@ -74,28 +74,23 @@ fdb_key_in(uint64_t key, uint16_t vlan)
 	return (key & ~((uint64_t)0xfff << 48)) | (uint64_t)vlan << 48;
 }
 
-/* Puts a key that is not there into the first free slot: where a look-up comes to it soonest, and which
- * was fetched ahead. */
+/* Puts a key that is not there into a free slot: its home, or the next best. */
 static int
 fdb_insert(struct fdb *fdb, uint64_t key, uint16_t port, bool is_static)
 {
 	uint64_t hash = fdb_hash(fdb, key);
-	unsigned int way, i;
+	struct fdb_slot *slot = fdb_home(fdb, hash);
+	unsigned int i;
 
-	for (way = 0; way < 2; way++) {
-		struct fdb_bucket *b = fdb_bucket(fdb, hash, way);
-
-		for (i = 0; i < FDB_SLOTS; i++) {
-			if (b->slot[i].key != 0)
-				continue;
-			b->slot[i].value.port = port;
-			b->slot[i].value.is_static = is_static;
-			b->slot[i].value.seen_s = fdb_now_s;
-			atomic_store_explicit(&b->slot[i].key, key, memory_order_release);
-			return 0;
-		}
-	}
-	return -ENOSPC;
+	for (i = 0; i < 2 * FDB_SLOTS && slot->key != 0; i++)
+		slot = &fdb_bucket(fdb, hash, i / FDB_SLOTS)->slot[i % FDB_SLOTS];
+	if (slot->key != 0)
+		return -ENOSPC;
+	slot->value.port = port;
+	slot->value.is_static = is_static;
+	slot->value.seen_s = fdb_now_s;
+	atomic_store_explicit(&slot->key, key, memory_order_release);
+	return 0;
 }
 
 static void
