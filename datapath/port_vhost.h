@@ -60,7 +60,7 @@ struct port_vhost {
 	bool registered_ctl;
 	int fresh_fd_ctl; /* the client's socket that librte_vhost is about to connect */
 	int attempt_ctl; /* what new_connection made of it: 0 or -errno */
-	struct port_vhost *next; /* list of all; the lock is in port_vhost.c */
+	struct port_vhost *next; /* list of all; the lock is in vhost_guest.c */
 };
 
 static inline struct port_vhost *

@@ -134,12 +134,6 @@ void vring_call(struct virtq *r);
 /* Has the owning lcore call the guest, in one of its next rounds. Thread: any. */
 void vring_owe_call(struct virtq *r);
 
-static inline bool
-vring_is_packed(const struct virtq *r)
-{
-	return r->packed;
-}
-
 /* What became of the frames that tx functions are done with; they add to it. */
 struct vring_sent {
 	uint64_t packets, bytes; /* without virtio headers */
@@ -169,13 +163,11 @@ void vring_split_rx_done(struct virtq *r, const struct burst *b, uint16_t n);
 uint16_t vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
 			struct vring_sent *sent);
 bool vring_split_publish(struct virtq *r);
-bool vring_split_wants_call(struct virtq *r);
 
 void vring_packed_rx(struct virtq *r, struct burst *b);
 void vring_packed_rx_done(struct virtq *r, const struct burst *b, uint16_t n);
 uint16_t vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
 			 struct vring_sent *sent);
 bool vring_packed_publish(struct virtq *r);
-bool vring_packed_wants_call(struct virtq *r);
 
 #endif

@@ -547,31 +547,9 @@ packed_log_used(const struct virtq *r, const struct dirty_log *log, uint64_t bas
 		dirty_log_mark(log, base, (r->unpublished - n) * desc_bytes);
 }
 
-bool
-vring_packed_publish(struct virtq *r)
-{
-	const struct dirty_log *log = atomic_load_explicit(&r->log, memory_order_relaxed);
-	uint64_t also = atomic_load_explicit(&r->log_addr, memory_order_relaxed);
-
-	if (!r->holds_first)
-		return false;
-	__atomic_store_n(&r->packed_ring.desc[r->old_used].flags, r->first_flags, __ATOMIC_RELEASE);
-	/* The flags before what the guest wants; and for the log see dirty_log_mark(). */
-	rte_smp_mb();
-	if (unlikely(log != NULL)) {
-		packed_log_used(r, log, r->used_addr);
-		if (also != 0 && also != r->used_addr)
-			packed_log_used(r, log, also);
-	}
-	r->holds_first = false;
-	r->unpublished = 0;
-	r->old_used = r->used;
-	return vring_packed_wants_call(r);
-}
-
 /* virtio 1.1, 2.7.14: the guest's event suppression structure. */
-bool
-vring_packed_wants_call(struct virtq *r)
+static bool
+packed_wants_call(struct virtq *r)
 {
 	const struct vring_packed_desc_event *driver = r->packed_ring.driver;
 	uint16_t flags = __atomic_load_n(&driver->flags, __ATOMIC_RELAXED);
@@ -593,4 +571,26 @@ vring_packed_wants_call(struct virtq *r)
 	if (new <= old)
 		old -= r->size;
 	return vring_need_event(off, new, old);
+}
+
+bool
+vring_packed_publish(struct virtq *r)
+{
+	const struct dirty_log *log = atomic_load_explicit(&r->log, memory_order_relaxed);
+	uint64_t also = atomic_load_explicit(&r->log_addr, memory_order_relaxed);
+
+	if (!r->holds_first)
+		return false;
+	__atomic_store_n(&r->packed_ring.desc[r->old_used].flags, r->first_flags, __ATOMIC_RELEASE);
+	/* The flags before what the guest wants; and for the log see dirty_log_mark(). */
+	rte_smp_mb();
+	if (unlikely(log != NULL)) {
+		packed_log_used(r, log, r->used_addr);
+		if (also != 0 && also != r->used_addr)
+			packed_log_used(r, log, also);
+	}
+	r->holds_first = false;
+	r->unpublished = 0;
+	r->old_used = r->used;
+	return packed_wants_call(r);
 }

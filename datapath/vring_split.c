@@ -443,6 +443,21 @@ split_log_used(const struct virtq *r, const struct dirty_log *log)
 		split_log_used_at(r, log, also, n);
 }
 
+static bool
+split_wants_call(struct virtq *r)
+{
+	uint16_t old = r->signalled, event;
+	bool knows_old = r->signalled_valid;
+
+	if (!r->event_idx)
+		return !(__atomic_load_n(&r->split.avail->flags, __ATOMIC_RELAXED) &
+			 VRING_AVAIL_F_NO_INTERRUPT);
+	event = __atomic_load_n(&r->split.avail->ring[r->size], __ATOMIC_RELAXED);
+	r->signalled = r->used;
+	r->signalled_valid = true;
+	return !knows_old || vring_need_event(event, r->used, old);
+}
+
 bool
 vring_split_publish(struct virtq *r)
 {
@@ -456,20 +471,5 @@ vring_split_publish(struct virtq *r)
 	if (unlikely(log != NULL))
 		split_log_used(r, log);
 	r->old_used = r->used;
-	return vring_split_wants_call(r);
-}
-
-bool
-vring_split_wants_call(struct virtq *r)
-{
-	uint16_t old = r->signalled, event;
-	bool knows_old = r->signalled_valid;
-
-	if (!r->event_idx)
-		return !(__atomic_load_n(&r->split.avail->flags, __ATOMIC_RELAXED) &
-			 VRING_AVAIL_F_NO_INTERRUPT);
-	event = __atomic_load_n(&r->split.avail->ring[r->size], __ATOMIC_RELAXED);
-	r->signalled = r->used;
-	r->signalled_valid = true;
-	return !knows_old || vring_need_event(event, r->used, old);
+	return split_wants_call(r);
 }
