@@ -84,7 +84,7 @@ change_limits(const json_t *params, struct dp_limits *limits, struct err *err)
 			   number(params, "rate_mbps", limits->rate_bps / BIT_PER_S_OF_MBPS);
 	if (burst_kb > 0 && !limits->rate_bps)
 		return REFUSE("burst_kb", err,
-			      "burst_kb is a part of rate_mbps; give rate_mbps as well");
+			      "burst_kb belongs to a rate: give a rate_mbps above 0 with it");
 	if (!limits->rate_bps)
 		limits->burst_bits = 0;
 	else if (burst_kb > 0)

@@ -141,8 +141,7 @@ fdb_del(struct fdb *fdb, uint64_t key)
 				continue;
 			b->slot[i].key = 0;
 			if (!b->slot[i].value.is_static) {
-				fdb->n_learned_ctl--;
-				fdb->full = false;
+				fdb_count(fdb, b->slot[i].value.port, -1);
 			} else if (fdb_key_vlan(key) == DP_VLAN_ANY) {
 				fdb->n_any_ctl--;
 			}

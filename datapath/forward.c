@@ -155,11 +155,20 @@ forward_lookup(const struct snapshot *snap, const struct snap_port *in,
 	       const struct rte_ether_addr *mac, uint64_t key, uint64_t hash,
 	       struct fdb_value **value)
 {
+	uint64_t any_key, any_hash;
 	uint16_t id;
 
-	*value = fdb_find_hashed(in->fdb, key, hash, &id);
-	if (*value == NULL && in->has_any_macs)
-		*value = fdb_find(in->fdb, fdb_key(mac->addr_bytes, DP_VLAN_ANY), &id);
+	/* A MAC is known in the VLAN or in any, not both; so where one is at home the other is not. */
+	*value = fdb_match(fdb_home(in->fdb, hash), key, &id);
+	if (unlikely(*value == NULL) && in->has_any_macs) {
+		any_key = fdb_key(mac->addr_bytes, DP_VLAN_ANY);
+		any_hash = fdb_hash(in->fdb, any_key);
+		*value = fdb_match(fdb_home(in->fdb, any_hash), any_key, &id);
+		if (unlikely(*value == NULL))
+			*value = fdb_find_hashed(in->fdb, any_key, any_hash, &id);
+	}
+	if (unlikely(*value == NULL))
+		*value = fdb_find_hashed(in->fdb, key, hash, &id);
 	return *value == NULL ? NULL : snap->port[id];
 }
 
@@ -427,7 +436,7 @@ forward_deliver(struct forward *f, struct forward_out *o, struct port_queue *in,
 		forward_deliver_mbufs(f, o, pair, b);
 }
 
-/* Which frames are above the port's rate, a bit each. What is dropped anyway costs nothing. */
+/* Which frames are above the port's rate, a bit each. What its header or length forbids costs nothing. */
 static uint64_t
 forward_police(const struct snap_port *in, const struct burst *b, const struct forward_run *run,
 	       uint16_t n_runs)

@@ -492,6 +492,7 @@ new_connection_cb(int vid)
 {
 	struct port_vhost *v = port_of_vid_by_name(vid);
 	struct vhost_peer peer;
+	uint16_t i;
 	int fd;
 
 	if (v == NULL)
@@ -503,6 +504,8 @@ new_connection_cb(int vid)
 		return -1;
 
 	vhost_guard_init(&v->guard, v->base.n_queues);
+	for (i = 0; i < 2 * v->base.n_queues && !v->library; i++)
+		atomic_store(&v->ring[i].fault, VRING_RUNS);
 	atomic_store(&v->peer_pid, peer.pid);
 	atomic_store(&v->peer_uid, peer.uid);
 	atomic_store(&v->connected_ns, now_ns());

@@ -173,12 +173,17 @@ mem_table_ok(const struct vhost_message *msg)
 	return true;
 }
 
-/* The library maps `size` bytes from `offset` on, then adds the offset once more. */
+/* The library maps `size` bytes from `offset` on, then adds the offset once more. Hugepages are mapped
+ * whole, but only whole ones are unmapped again. */
 static bool
 log_ok(const struct vhost_message *msg)
 {
+	struct statfs fs;
 	uint64_t block;
 
+	if (msg->n_fds == 1 && fstatfs(msg->fd[0], &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC &&
+	    msg->payload.log.size % (uint64_t)fs.f_bsize != 0)
+		return false;
 	return msg->n_fds == 1 && msg->payload.log.size != 0 && msg->payload.log.offset == 0 &&
 	       file_holds(msg->fd[0], msg->payload.log.size, &block);
 }

@@ -74,8 +74,7 @@ vring_map_packed(struct virtq *r, const struct rte_vhost_vring *from)
 	       RTE_PTR_ALIGN_FLOOR(from->device_event, event) == from->device_event;
 }
 
-/* Both indices of the library say the same where nothing is under way. Those of a connection that
- * was cut short may differ: what was not given back is taken again. */
+/* Both indices of the library say the same: no chain is under way when a ring comes to us. */
 static bool
 vring_take_base(struct virtq *r, int vid)
 {
@@ -238,6 +237,27 @@ vring_add_piece(const struct virtq *r, struct vring_pieces *p, uint64_t addr, ui
 		bytes -= (uint32_t)some;
 	}
 	return VRING_RUNS;
+}
+
+bool
+vring_read(const struct virtq *r, uint64_t addr, struct vring_desc *copy)
+{
+	uint8_t *to = (uint8_t *)copy;
+	uint64_t left = sizeof(*copy);
+
+	while (left > 0) {
+		uint64_t bytes = left;
+		const uint8_t *from = guestmem_piece(r->mem, addr, &bytes);
+
+		if (from == NULL)
+			return false;
+		memcpy(to, from, bytes);
+		to += bytes;
+		addr += bytes;
+		left -= bytes;
+	}
+	rte_compiler_barrier();
+	return true;
 }
 
 bool

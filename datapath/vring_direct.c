@@ -174,7 +174,7 @@ direct_finish(struct direct_out *o, struct rte_mbuf *m)
 	static _Thread_local struct burst segments; /* too large for a stack */
 	struct vring_sent before = o->sent;
 	struct rte_mbuf *seg[VNET_SEGS_MAX];
-	bool trunk = o->trunk, whole;
+	bool trunk = o->trunk, whole, too_long;
 	int n = -1;
 
 	if (m != NULL)
@@ -192,10 +192,13 @@ direct_finish(struct direct_out *o, struct rte_mbuf *m)
 	o->trunk = true;
 	whole = direct_put_mbufs(o, &segments, seg, (uint16_t)n);
 	o->trunk = trunk;
+	too_long = o->sent.too_long != before.too_long;
 	o->sent = before;
 	if (whole) {
 		o->sent.packets++;
 		o->sent.bytes += m->pkt_len;
+	} else if (too_long) {
+		o->sent.too_long++;
 	} else {
 		o->sent.full++;
 	}

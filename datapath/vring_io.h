@@ -80,6 +80,17 @@ vring_piece(const struct virtq *r, uint64_t addr, uint32_t bytes, struct burst_s
 enum vring_fault vring_add_piece(const struct virtq *r, struct vring_pieces *p, uint64_t addr,
 				 uint32_t bytes);
 
+/* Copies an entry of an indirect table, of either kind of ring, which may lie anywhere, also across two
+ * regions. Returns false where not all of it is there. */
+bool vring_read(const struct virtq *r, uint64_t addr, struct vring_desc *copy);
+
+/* Whether descriptors there can be read in words. NULL is not. */
+static inline bool
+vring_is_aligned(const void *table)
+{
+	return likely(table != NULL && (uintptr_t)table % sizeof(uint64_t) == 0);
+}
+
 /* Makes a frame of many pieces. Returns false for what is none. */
 bool vring_frame_of_pieces(const struct virtq *r, struct burst *b, const struct vring_pieces *p);
 

@@ -121,13 +121,9 @@ packed_walk_table(const struct virtq *r, const struct packed_desc *d, uint16_t w
 	for (; left > 0; left -= sizeof(struct vring_packed_desc)) {
 		struct vring_packed_desc copy;
 		struct packed_desc entry;
-		/* An entry does not cross from one region into the next: both are aligned. */
-		const uint8_t *at = guestmem_at(r->mem, addr, sizeof(copy));
 
-		if (at == NULL)
+		if (!vring_read(r, addr, (struct vring_desc *)&copy))
 			return VRING_BAD_ADDRESS;
-		memcpy(&copy, at, sizeof(copy));
-		rte_compiler_barrier();
 		entry = packed_read(&copy);
 		if (entry.flags & VRING_DESC_F_INDIRECT)
 			return VRING_BAD_INDIRECT;
@@ -268,10 +264,10 @@ packed_short_chain(const struct virtq *r, struct packed_pos at, uint16_t slots_m
 	if (d.flags & VRING_DESC_F_INDIRECT) {
 		n = d.bytes / sizeof(*table);
 		if (unlikely((d.flags & VRING_DESC_F_NEXT) || n == 0 || n > 2 ||
-			     d.bytes % sizeof(*table) != 0 || d.addr % sizeof(uint64_t) != 0))
+			     d.bytes % sizeof(*table) != 0))
 			return 0;
 		table = (const struct vring_packed_desc *)guestmem_at(r->mem, d.addr, d.bytes);
-		if (unlikely(table == NULL))
+		if (unlikely(!vring_is_aligned(table)))
 			return 0;
 		d = packed_read(table);
 	} else if (d.flags & VRING_DESC_F_NEXT) {

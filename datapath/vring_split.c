@@ -51,37 +51,13 @@ split_head(const struct virtq *r, uint16_t index)
 static inline const struct vring_desc *
 split_table(const struct virtq *r, const struct split_desc *d, uint32_t *size)
 {
+	const uint8_t *table = guestmem_at(r->mem, d->addr, d->bytes);
+
 	*size = d->bytes / sizeof(struct vring_desc);
 	if (unlikely((d->flags & VRING_DESC_F_NEXT) || *size == 0 ||
-		     d->bytes % sizeof(struct vring_desc) != 0 || d->addr % sizeof(uint64_t) != 0))
+		     d->bytes % sizeof(struct vring_desc) != 0 || !vring_is_aligned(table)))
 		return NULL;
-	return (const struct vring_desc *)guestmem_at(r->mem, d->addr, d->bytes);
-}
-
-/* Reads entry i of a table anywhere in the guest's memory, which may cross from one region into the next
- * and need not be aligned. */
-static enum vring_fault
-split_read_entry(const struct virtq *r, uint64_t table, uint32_t i, struct split_desc *d)
-{
-	uint64_t addr = table + (uint64_t)i * sizeof(struct vring_desc);
-	uint64_t left = sizeof(struct vring_desc);
-	struct vring_desc copy;
-	uint8_t *to = (uint8_t *)&copy;
-
-	while (left > 0) {
-		uint64_t bytes = left;
-		const uint8_t *from = guestmem_piece(r->mem, addr, &bytes);
-
-		if (from == NULL)
-			return VRING_BAD_ADDRESS;
-		memcpy(to, from, bytes);
-		to += bytes;
-		addr += bytes;
-		left -= bytes;
-	}
-	rte_compiler_barrier();
-	*d = split_read(&copy);
-	return VRING_RUNS;
+	return (const struct vring_desc *)table;
 }
 
 /* Adds the buffers of a chain, which must all be for the guest to write or all for it to read. It may end
@@ -90,23 +66,21 @@ static enum vring_fault
 split_walk(const struct virtq *r, uint16_t head, uint16_t write, struct vring_pieces *p)
 {
 	uint32_t size = r->size, i = head, steps = 0;
-	enum vring_fault fault = VRING_RUNS;
+	enum vring_fault fault;
 	bool indirect = false;
 	uint64_t table = 0;
 
 	for (;;) {
 		struct split_desc d;
+		struct vring_desc copy;
 
 		if (i >= size)
 			return indirect ? VRING_BAD_CHAIN : VRING_BAD_HEAD;
 		if (steps++ == size)
 			return VRING_BAD_CHAIN;
-		if (indirect)
-			fault = split_read_entry(r, table, i, &d);
-		else
-			d = split_read(&r->split.desc[i]);
-		if (fault != VRING_RUNS)
-			return fault;
+		if (indirect && !vring_read(r, table + i * sizeof(copy), &copy))
+			return VRING_BAD_ADDRESS;
+		d = split_read(indirect ? &copy : &r->split.desc[i]);
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			if (indirect || (d.flags & VRING_DESC_F_NEXT) || d.bytes == 0 ||
 			    d.bytes % sizeof(struct vring_desc) != 0)
@@ -348,7 +322,7 @@ split_tx_long(struct virtq *r, const struct frame *f, uint16_t available, bool t
 {
 	uint32_t bytes = r->hdr_bytes + vring_out_bytes(f, tag), before = 0;
 	struct vring_pieces p;
-	struct vring_chain chain[VRING_PIECES_MAX];
+	struct vring_chain chain[VRING_CHAINS_MAX];
 	enum vring_fault fault;
 	uint16_t n = 0, i;
 
