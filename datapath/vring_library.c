@@ -21,6 +21,23 @@
 /* Frames that do not fit the buffers of a guest are skipped one by one; so many in one burst. */
 #define VRING_SKIPS_MAX 4
 
+/*
+ * librte_vhost 22.11 notes the entries that a call uses in an array of as many as the ring has, and believes
+ * the guest how many are available; so a call must not be able to use more. A frame that is received
+ * takes one, and so does one that is sent to a guest that merges no buffers; to one that does, it may
+ * take nearly all of them.
+ */
+static uint16_t
+vring_call_max(int vid, uint16_t vring, bool merges)
+{
+	struct rte_vhost_vring info = {.size = 0};
+
+	if (merges)
+		return 1;
+	rte_vhost_get_vhost_vring(vid, vring, &info);
+	return info.size;
+}
+
 static uint16_t
 vring_consumed(int vid, uint16_t vring)
 {
@@ -62,7 +79,8 @@ vring_library_rx(struct port_queue *q, struct burst *b)
 	if (!packed)
 		before = vring_consumed(vid, vring);
 	call_begin(vid);
-	n = rte_vhost_dequeue_burst(vid, vring, mempool_of_lcore(b->lcore), m, BURST_MAX);
+	n = RTE_MIN(vring_call_max(vid, vring, false), (uint16_t)BURST_MAX);
+	n = rte_vhost_dequeue_burst(vid, vring, mempool_of_lcore(b->lcore), m, n);
 	call_end();
 	if (unlikely(n < BURST_MAX && !packed)) {
 		/* The library takes a chain that is no frame (or that a dry pool could not hold)
@@ -87,6 +105,7 @@ struct vring_tx {
 	int vid;
 	uint16_t vring;
 	uint64_t negotiated;
+	uint16_t call_max; /* frames */
 };
 
 /* Hands over m[0..n-1] as far as there is room. Returns how many. */
@@ -98,7 +117,7 @@ vring_library_put(const struct vring_tx *tx, struct rte_mbuf **m, uint16_t n)
 	uint16_t sent, i;
 
 	call_begin(tx->vid);
-	sent = rte_vhost_enqueue_burst(tx->vid, tx->vring, m, n);
+	sent = rte_vhost_enqueue_burst(tx->vid, tx->vring, m, RTE_MIN(n, tx->call_max));
 	call_end();
 	for (i = 0; i < sent; i++)
 		bytes += m[i]->pkt_len;
@@ -152,7 +171,8 @@ vring_library_finish(const struct vring_tx *tx, struct rte_mbuf *m, unsigned int
 	}
 	call_begin(tx->vid);
 	for (i = 0; i < n && sent > 0; i += sent)
-		sent = rte_vhost_enqueue_burst(tx->vid, tx->vring, &seg[i], (uint16_t)(n - i));
+		sent = rte_vhost_enqueue_burst(tx->vid, tx->vring, &seg[i],
+					       RTE_MIN((uint16_t)(n - i), tx->call_max));
 	call_end();
 	if (i == n) {
 		stats_add(&stats->out_packets, 1);
@@ -182,6 +202,7 @@ vring_library_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 		return;
 	}
 	tx.negotiated = atomic_load_explicit(&p->negotiated, memory_order_relaxed);
+	tx.call_max = vring_call_max(tx.vid, tx.vring, tx.negotiated & VRING_MRG_RXBUF);
 	can = vnet_can_of_guest(tx.negotiated);
 	for (i = 0; i < n; i++) {
 		bool too_long = burst_exceeds_mtu(burst_l3_bytes(m[i]), mtu);
