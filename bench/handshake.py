@@ -11,7 +11,8 @@ import os
 import time
 
 from shared import GENERATOR_CPU
-from vhostguest import GET_FEATURES, VERSION, VhostGuest, connect, listen
+from vhostguest import VhostGuest
+from vhostuser import GET_FEATURES, VERSION, connect, listen
 from wait import Timeout
 
 DEADLINE_S = 5
