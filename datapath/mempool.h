@@ -10,10 +10,11 @@
  * The mbuf pools: one for each lcore, for what guests send, and one for each memory node, for what
  * uplinks receive.
  *
- * An lcore has one burst in its hands, and an inbox is bounded, so an lcore's pool is sized for the
- * worst that these can hold. A guest that hands over more than a frame can be runs its lcore's pool
- * dry for a moment, and no other's. A node's pool has room for a number of descriptors that the
- * uplinks share (mempool_claim).
+ * An lcore has one burst in its hands, and an inbox is bounded, so an lcore's pool is sized for what
+ * these can hold. What waits in the transmit rings of uplinks comes out of it, too: several large
+ * rings on one lcore can hold most of it. A guest that hands over more than a frame can be runs its
+ * lcore's pool dry for a moment, and no other's. A node's pool has room for a number of descriptors
+ * that the uplinks share (mempool_claim).
  */
 #define MEMPOOL_DATA_BYTES 2048 /* room for frame bytes in one mbuf */
 
