@@ -132,15 +132,16 @@ frame_macs(const uint8_t *first, uint32_t count)
 	return macs;
 }
 
-/* True if the destination address, read with the two bytes behind it, is one of `macs`. */
+/* True if the destination address is one of `macs`. */
 static inline bool
 frame_is_for(const uint8_t *frame, const struct frame_macs *macs)
 {
-	uint64_t first;
+	uint16_t high;
+	uint32_t low;
 
-	memcpy(&first, frame, sizeof(first));
-	return (uint16_t)first == macs->high &&
-	       __builtin_bswap32((uint32_t)(first >> 16)) - macs->low < macs->count;
+	memcpy(&high, frame, sizeof(high));
+	memcpy(&low, frame + 2, sizeof(low));
+	return high == macs->high && __builtin_bswap32(low) - macs->low < macs->count;
 }
 
 /* The `by`-th address behind one. */

@@ -41,6 +41,7 @@ struct queue {
 	uint32_t tag_offset; /* from its virtio-net header */
 	uint64_t announced; /* probes sent: each address and tag is to be in one */
 	uint8_t (*head)[FRAME_UDP_HEAD_BYTES]; /* by flow; NULL where slots keep their frames */
+	uint64_t fetched; /* publications whose buffer's line has been asked for to be written */
 	struct turn turn; /* what the next frame is to be, where slots don't keep theirs */
 	unsigned int unposted; /* receive buffers emptied and not given back yet */
 	uint64_t due_base_tsc; /* rate: frames are due since then */

@@ -19,24 +19,6 @@ probe_arrived(struct traffic *traffic, uint16_t stream)
 		traffic->probed[queue] = true;
 }
 
-/* A whole frame of ours for this guest. */
-static inline void
-tag_arrived(struct traffic *traffic, struct guest *guest, const struct frame_tag *tag,
-	    uint32_t frame_bytes, uint64_t now_tsc)
-{
-	struct guest_stats *stats = &guest->stats;
-
-	if (tag->sequence & FRAME_PROBE) {
-		probe_arrived(traffic, tag->stream);
-		return;
-	}
-	if (traffic->options->latency)
-		histogram_record(&stats->latency, now_tsc - tag->sent_tsc);
-	stats->rx_bytes += frame_bytes;
-	stats->rx_frames++;
-	stream_accept(&traffic->streams[tag->stream], tag->sequence);
-}
-
 /* A frame of ours for this guest, or a segment of one that the switch cut. */
 static void
 frame_arrived(struct traffic *traffic, struct guest *guest, const struct frame_view *view,
@@ -45,12 +27,16 @@ frame_arrived(struct traffic *traffic, struct guest *guest, const struct frame_v
 	struct guest_stats *stats = &guest->stats;
 	struct stream *stream = &traffic->streams[view->stream];
 
-	if (view->offset == 0 && view->is_last) {
-		tag_arrived(traffic, guest, &view->tag, frame_bytes, now_tsc);
-		return;
-	}
 	if (view->tag.sequence & FRAME_PROBE) {
 		probe_arrived(traffic, view->stream);
+		return;
+	}
+	if (view->offset == 0 && view->is_last) {
+		if (traffic->options->latency)
+			histogram_record(&stats->latency, now_tsc - view->tag.sent_tsc);
+		stats->rx_bytes += frame_bytes;
+		stats->rx_frames++;
+		stream_accept(stream, view->tag.sequence);
 		return;
 	}
 	/* The first segment of a probe leaves nothing that the others could follow. */
@@ -94,8 +80,8 @@ gather(struct traffic *traffic, const struct queue *queue, const struct ring_use
 
 /* Looks at a frame that may be in several buffers: at all of it, where it is to be verified. */
 static void
-handle_thoroughly(struct traffic *traffic, struct guest *guest, const struct queue *queue,
-		  const struct ring_used *used, unsigned int buffers, uint64_t now_tsc)
+handle(struct traffic *traffic, struct guest *guest, const struct queue *queue,
+       const struct ring_used *used, unsigned int buffers, uint64_t now_tsc)
 {
 	const uint8_t *header = queue->rx_header[used[0].slot];
 	uint32_t bytes = bytes_of(traffic, used, buffers);
@@ -130,40 +116,74 @@ handle_thoroughly(struct traffic *traffic, struct guest *guest, const struct que
 	frame_arrived(traffic, guest, &view, bytes, now_tsc);
 }
 
-static inline void
-handle(struct traffic *traffic, struct guest *guest, const struct queue *queue,
-       const struct ring_used *used, unsigned int buffers, uint64_t now_tsc)
+/* The buffers that a frame has, by its header. */
+static inline unsigned int
+num_buffers(const struct guest *guest, const uint8_t *header)
 {
-	const uint8_t *frame = queue->rx_header[used->slot] + FRAME_VNET_BYTES;
-	const uint8_t *usual = NULL;
-	struct frame_tag tag;
+	const struct virtio_net_hdr_v1 *vnet = (const struct virtio_net_hdr_v1 *)header;
 
-	if (!traffic->options->verify && buffers == 1 &&
-	    used->bytes >= FRAME_VNET_BYTES + FRAME_MIN_BYTES && frame_is_for(frame, &guest->macs))
-		usual = frame_usual_tag(frame);
-	if (usual == NULL) {
-		handle_thoroughly(traffic, guest, queue, used, buffers, now_tsc);
-		return;
-	}
-	frame_read_tag(usual, &tag);
-	tag_arrived(traffic, guest, &tag, used->bytes - FRAME_VNET_BYTES, now_tsc);
+	return guest->features & (UINT64_C(1) << VIRTIO_NET_F_MRG_RXBUF) ? vnet->num_buffers : 1;
 }
 
 /* How many buffers the frame in pending[i] has, or 0 where they have not all come. */
 static unsigned int
 buffers_of(struct guest *guest, const struct queue *queue, unsigned int i)
 {
-	const struct virtio_net_hdr_v1 *vnet =
-		(const struct virtio_net_hdr_v1 *)queue->rx_header[queue->pending[i].slot];
-	unsigned int buffers = 1;
+	unsigned int buffers = num_buffers(guest, queue->rx_header[queue->pending[i].slot]);
 
-	if (guest->features & (UINT64_C(1) << VIRTIO_NET_F_MRG_RXBUF))
-		buffers = vnet->num_buffers;
 	if (buffers == 0 || buffers > queue->rx.slots) {
 		guest->stats.malformed++;
 		return 1;
 	}
 	return i + buffers <= queue->pending_count ? buffers : 0;
+}
+
+/* Takes in whole small frames as we send them, from pending[i] on, until one is anything else.
+ * Returns where that is. */
+static unsigned int
+handle_usual(struct traffic *traffic, struct guest *guest, const struct queue *queue,
+	     unsigned int i, uint64_t now_tsc)
+{
+	const struct ring_used *pending = queue->pending;
+	uint8_t *const *header = queue->rx_header;
+	struct guest_stats *stats = &guest->stats;
+	const struct frame_macs macs = guest->macs;
+	/* Frames that only go on in their stream are counted when they no longer do so. */
+	struct stream *stream = traffic->streams;
+	uint64_t next = stream->next;
+	unsigned int first = i, count = queue->pending_count;
+	bool latency = traffic->options->latency;
+	uint64_t bytes = 0;
+
+	for (; i < count; i++) {
+		const uint8_t *vnet = header[pending[i].slot];
+		const uint8_t *frame = vnet + FRAME_VNET_BYTES;
+		const uint8_t *usual = frame_usual_tag(frame);
+		struct frame_tag tag;
+
+		if (usual == NULL || !frame_is_for(frame, &macs) ||
+		    pending[i].bytes < FRAME_VNET_BYTES + FRAME_MIN_BYTES ||
+		    num_buffers(guest, vnet) != 1)
+			break;
+		frame_read_tag(usual, &tag);
+		if (tag.sequence != next || &traffic->streams[tag.stream] != stream) {
+			if (tag.sequence & FRAME_PROBE)
+				break;
+			stream_accept_next(stream, next - stream->next);
+			stream = &traffic->streams[tag.stream];
+			stream_accept(stream, tag.sequence);
+			next = stream->next;
+		} else {
+			next++;
+		}
+		if (latency)
+			histogram_record(&stats->latency, now_tsc - tag.sent_tsc);
+		bytes += pending[i].bytes;
+	}
+	stream_accept_next(stream, next - stream->next);
+	stats->rx_frames += i - first;
+	stats->rx_bytes += bytes - (i - first) * (uint64_t)FRAME_VNET_BYTES;
+	return i;
 }
 
 static void
@@ -208,6 +228,10 @@ receive_burst(struct traffic *traffic, struct guest *guest, struct queue *queue)
 	now_tsc = __rdtsc();
 	traffic->last_rx_tsc = now_tsc;
 	for (i = 0; i < queue->pending_count; i += buffers) {
+		if (!traffic->options->verify)
+			i = handle_usual(traffic, guest, queue, i, now_tsc);
+		if (i == queue->pending_count)
+			break;
 		buffers = buffers_of(guest, queue, i);
 		if (buffers == 0)
 			break;

@@ -73,14 +73,15 @@ ring_open(struct ring *ring, const struct ring_config *cfg, struct arena *arena,
 	ring->batch_last = -1;
 	ring->descs_per_slot = cfg->indirect ? 1 : cfg->segments;
 	ring->slots = cfg->size / ring->descs_per_slot;
+	ring->unsettled = ring->slots;
 	ring->kick_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	ring->call_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	ring->order = calloc(ring->slots, sizeof(*ring->order));
 	ring->slot_of = calloc(cfg->size, sizeof(*ring->slot_of));
-	ring->packed_segments =
-		calloc((size_t)ring->slots * ring->descs_per_slot, sizeof(struct ring_segment));
+	ring->packed_descs =
+		calloc((size_t)ring->slots * ring->descs_per_slot, sizeof(*ring->packed_descs));
 	if (ring->kick_fd < 0 || ring->call_fd < 0 || !ring->order || !ring->slot_of ||
-	    !ring->packed_segments) {
+	    !ring->packed_descs) {
 		int err_no = errno;
 
 		ring_close(ring);
@@ -107,7 +108,7 @@ ring_close(struct ring *ring)
 		close(ring->call_fd);
 	free(ring->order);
 	free(ring->slot_of);
-	free(ring->packed_segments);
+	free(ring->packed_descs);
 	memset(ring, 0, sizeof(*ring));
 }
 

@@ -63,6 +63,7 @@ struct ring {
 	uint16_t reap_pos; /* in order[]: next to come back */
 	uint64_t posted; /* slots published since the start */
 	uint64_t reaped; /* slots come back since the start */
+	uint64_t unsettled; /* publications before this one may differ from those a lap before */
 	bool was_full; /* at the last look three quarters and more of the slots had come back */
 
 	/* Next descriptor (packed, with wrap counters) or free-running index (split). */
@@ -81,7 +82,7 @@ struct ring {
 	struct vring_packed_desc_event *device_event;
 	struct vring_desc *tables; /* indirect: `segments` entries a slot */
 
-	struct ring_segment *packed_segments; /* packed: what a publication writes */
+	struct vring_packed_desc *packed_descs; /* packed: what a publication writes, by slot */
 	int kick_fd;
 	int call_fd;
 	uint64_t kicks;
@@ -129,19 +130,13 @@ ring_free_slots(const struct ring *ring)
 	return ring->slots - (unsigned int)(ring->posted - ring->reaped);
 }
 
-/* The slot of the n-th publication from now. */
+/* The place in order[] that lies `n` behind another, at most a whole lap. */
 static inline uint16_t
-ring_next_slot(const struct ring *ring, unsigned int n)
+ring_pos_after(unsigned int slots, uint16_t pos, unsigned int n)
 {
-	unsigned int pos = ring->post_pos + n;
+	unsigned int next = pos + n;
 
-	return ring->order[pos < ring->slots ? pos : pos - ring->slots];
-}
-
-static inline uint16_t
-ring_pos_after(const struct ring *ring, uint16_t pos)
-{
-	return pos + 1 == ring->slots ? 0 : (uint16_t)(pos + 1);
+	return (uint16_t)(next < slots ? next : next - slots);
 }
 
 /* The two kinds; ring.c chooses. */

@@ -4,24 +4,37 @@
 #define DESC_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
 #define DESC_USED (1u << VRING_PACKED_DESC_F_USED)
 
+/* Length, id and flags: what the sides of a ring tell each other, in one access. */
+typedef uint64_t desc_tail __attribute__((may_alias));
+#define TAIL_ID_SHIFT 32
+#define TAIL_FLAGS_SHIFT 48
+#define TAIL_STATE ((uint64_t)(DESC_AVAIL | DESC_USED) << TAIL_FLAGS_SHIFT)
+
+static desc_tail *
+tail_of(struct vring_packed_desc *desc)
+{
+	return (desc_tail *)(void *)&desc->len;
+}
+
 void
 packed_write(struct ring *ring, uint16_t slot, uint16_t i, struct ring_segment seg)
 {
 	uint16_t n = ring->cfg.segments;
-	struct vring_packed_desc *table;
+	uint16_t flags = ring->cfg.device_writes ? VRING_DESC_F_WRITE : 0;
+	struct vring_packed_desc *desc = &ring->packed_descs[slot], *table;
 
-	if (!ring->cfg.indirect) {
-		ring->packed_segments[(uint32_t)slot * n + i] = seg;
-		return;
+	if (ring->cfg.indirect) {
+		/* A table has the same 16 bytes an entry as a split one, in another order. */
+		table = (struct vring_packed_desc *)&ring->tables[(uint32_t)slot * n];
+		table[i] = (struct vring_packed_desc){seg.gpa, seg.bytes, 0, flags};
+		seg.gpa = arena_gpa(ring->arena, table);
+		seg.bytes = n * (uint32_t)sizeof(*table);
+		flags = VRING_DESC_F_INDIRECT;
+	} else {
+		desc = &ring->packed_descs[(uint32_t)slot * n + i];
+		flags |= i + 1 < n ? VRING_DESC_F_NEXT : 0;
 	}
-	/* A packed table has the same 16 bytes an entry as a split one, in another order. */
-	table = (struct vring_packed_desc *)&ring->tables[(uint32_t)slot * n];
-	table[i].addr = seg.gpa;
-	table[i].len = seg.bytes;
-	table[i].id = 0;
-	table[i].flags = ring->cfg.device_writes ? VRING_DESC_F_WRITE : 0;
-	ring->packed_segments[slot].gpa = arena_gpa(ring->arena, table);
-	ring->packed_segments[slot].bytes = n * (uint32_t)sizeof(*table);
+	*desc = (struct vring_packed_desc){seg.gpa, seg.bytes, slot, flags};
 }
 
 static bool
@@ -47,38 +60,6 @@ advance(const struct ring *ring, uint16_t *idx, bool *wrap, uint16_t count)
 	*idx = (uint16_t)next;
 }
 
-/*
- * The next slot that came back, or RING_BAD_SLOT for none. In order, one used descriptor may stand
- * for a batch that ends with the buffer it names.
- */
-static uint16_t
-next_used(struct ring *ring, uint32_t *bytes)
-{
-	const struct vring_packed_desc *d = &ring->packed[ring->used_idx];
-	uint16_t slot;
-
-	*bytes = 0;
-	if (ring->batch_last >= 0) {
-		slot = ring->order[ring->reap_pos];
-	} else {
-		if (!is_used(ring, ring->used_idx, ring->used_wrap))
-			return RING_BAD_SLOT;
-		if (d->id >= ring->slots) {
-			ring->bad_used++;
-			return RING_BAD_SLOT;
-		}
-		slot = d->id;
-		*bytes = d->len;
-		if (ring->cfg.in_order) {
-			ring->batch_last = slot;
-			slot = ring->order[ring->reap_pos];
-		}
-	}
-	if (ring->batch_last == slot)
-		ring->batch_last = -1;
-	return slot;
-}
-
 static bool
 is_nearly_full(const struct ring *ring)
 {
@@ -89,31 +70,65 @@ is_nearly_full(const struct ring *ring)
 	return is_used(ring, idx, wrap);
 }
 
-unsigned int
-packed_reap(struct ring *ring, struct ring_used *out, unsigned int max)
+/* Compiled twice: once for slots of one descriptor, which most runs have. */
+static inline __attribute__((always_inline)) unsigned int
+reap(struct ring *ring, struct ring_used *out, unsigned int max, uint32_t descs, bool in_order)
 {
-	uint64_t in_flight = ring->posted - ring->reaped;
+	struct vring_packed_desc *packed = ring->packed;
+	uint16_t *order = ring->order;
+	uint32_t size = ring->cfg.size, slots = ring->slots;
+	uint32_t idx = ring->used_idx, pos = ring->reap_pos;
+	uint64_t used = ring->used_wrap ? TAIL_STATE : 0;
+	int32_t batch_last = in_order ? ring->batch_last : -1;
 	unsigned int i;
 
 	ring->was_full = is_nearly_full(ring);
-	if (max > in_flight)
-		max = (unsigned int)in_flight;
+	if (max > ring->posted - ring->reaped)
+		max = (unsigned int)(ring->posted - ring->reaped);
 	for (i = 0; i < max; i++) {
-		uint32_t bytes;
-		uint16_t slot = next_used(ring, &bytes);
+		uint16_t slot = order[pos];
+		uint64_t tail = 0;
 
-		if (slot == RING_BAD_SLOT)
-			break;
-		if (out != NULL) {
-			out[i].slot = slot;
-			out[i].bytes = bytes;
+		/* In order, one used descriptor may stand for a batch that ends with its buffer. */
+		if (batch_last < 0) {
+			tail = __atomic_load_n(tail_of(&packed[idx]), __ATOMIC_ACQUIRE);
+			if ((tail & TAIL_STATE) != used)
+				break;
+			batch_last = (uint16_t)(tail >> TAIL_ID_SHIFT);
+			if ((uint32_t)batch_last >= slots) {
+				ring->bad_used++;
+				batch_last = -1;
+				break;
+			}
+			if (!in_order)
+				slot = (uint16_t)batch_last;
 		}
-		ring->order[ring->reap_pos] = slot;
-		ring->reap_pos = ring_pos_after(ring, ring->reap_pos);
-		advance(ring, &ring->used_idx, &ring->used_wrap, ring->descs_per_slot);
+		if (batch_last == slot)
+			batch_last = -1;
+		order[pos] = slot;
+		if (out != NULL)
+			out[i] = (struct ring_used){slot, (uint32_t)tail};
+		pos = pos + 1 == slots ? 0 : pos + 1;
+		idx += descs;
+		if (idx >= size) {
+			idx -= size;
+			used ^= TAIL_STATE;
+		}
 	}
+	ring->batch_last = batch_last;
+	ring->used_idx = (uint16_t)idx;
+	ring->used_wrap = used != 0;
+	ring->reap_pos = (uint16_t)pos;
 	ring->reaped += i;
 	return i;
+}
+
+unsigned int
+packed_reap(struct ring *ring, struct ring_used *out, unsigned int max)
+{
+	if (ring->descs_per_slot == 1 && !ring->cfg.in_order)
+		return reap(ring, out, max, 1, false);
+	return reap(ring, out, max, ring->descs_per_slot, ring->cfg.in_order);
 }
 
 static void
@@ -140,60 +155,46 @@ kick_if_wanted(struct ring *ring, unsigned int descs)
 	ring_kick(ring);
 }
 
-/* Writes a slot's descriptors. Returns the flags of the head, which hand the chain over. */
-static uint16_t
-write_slot(struct ring *ring, uint16_t slot)
+/* Writes the next `count` slots' descriptors, backwards: the switch looks no further before the very
+ * first, nor into a chain before its head. */
+static inline __attribute__((always_inline)) void
+write_descs(struct ring *ring, unsigned int count, uint32_t descs)
 {
-	uint16_t k = ring->descs_per_slot;
-	const struct ring_segment *seg = &ring->packed_segments[(uint32_t)slot * k];
-	uint16_t head_flags = 0;
-	uint16_t i;
+	uint32_t mask = ring->cfg.size - 1u;
+	uint64_t here = (uint64_t)(ring->avail_wrap ? DESC_AVAIL : DESC_USED) << TAIL_FLAGS_SHIFT;
+	struct vring_packed_desc *packed = ring->packed, *all = ring->packed_descs, *from;
+	uint32_t slots = ring->slots, pos = ring_pos_after(slots, ring->post_pos, count);
+	uint32_t i, at = ring->avail_idx + count * descs;
+	const uint16_t *order = ring->order;
 
-	for (i = 0; i < k; i++) {
-		struct vring_packed_desc *d = &ring->packed[ring->avail_idx];
-		uint16_t flags = ring->avail_wrap ? DESC_AVAIL : DESC_USED;
+	for (; count > 0; count--) {
+		pos = (pos == 0 ? slots : pos) - 1;
+		from = &all[order[pos] * descs];
+		for (i = descs; i-- > 0;) {
+			struct vring_packed_desc *to = &packed[--at & mask];
+			uint64_t avail = at <= mask ? here : here ^ TAIL_STATE;
 
-		if (i + 1 < k)
-			flags |= VRING_DESC_F_NEXT;
-		if (ring->cfg.indirect)
-			flags |= VRING_DESC_F_INDIRECT;
-		else if (ring->cfg.device_writes)
-			flags |= VRING_DESC_F_WRITE;
-		d->addr = seg[i].gpa;
-		d->len = seg[i].bytes;
-		d->id = slot;
-		if (i == 0)
-			head_flags = flags;
-		else
-			d->flags = flags;
-		advance(ring, &ring->avail_idx, &ring->avail_wrap, 1);
+			to->addr = from[i].addr;
+			__atomic_store_n(tail_of(to), *tail_of(&from[i]) | avail, __ATOMIC_RELEASE);
+		}
 	}
-	return head_flags;
 }
 
-/* The flags of the very first head come last: the switch looks no further before. */
 void
 packed_post(struct ring *ring, unsigned int count)
 {
-	struct vring_packed_desc *first = &ring->packed[ring->avail_idx];
-	uint16_t first_flags = 0, flags;
-	unsigned int i;
+	uint16_t descs = (uint16_t)(count * ring->descs_per_slot);
 
 	if (count == 0)
 		return;
-	for (i = 0; i < count; i++) {
-		struct vring_packed_desc *head = &ring->packed[ring->avail_idx];
-
-		flags = write_slot(ring, ring->order[ring->post_pos]);
-		if (i == 0)
-			first_flags = flags;
-		else
-			head->flags = flags;
-		ring->post_pos = ring_pos_after(ring, ring->post_pos);
-	}
-	__atomic_store_n(&first->flags, first_flags, __ATOMIC_RELEASE);
+	if (ring->descs_per_slot == 1)
+		write_descs(ring, count, 1);
+	else
+		write_descs(ring, count, ring->descs_per_slot);
+	advance(ring, &ring->avail_idx, &ring->avail_wrap, descs);
+	ring->post_pos = ring_pos_after(ring->slots, ring->post_pos, count);
 	ring->posted += count;
-	kick_if_wanted(ring, count * ring->descs_per_slot);
+	kick_if_wanted(ring, descs);
 }
 
 void
@@ -228,7 +229,7 @@ packed_used_position(const struct ring *ring)
 		}
 		if (ring->order[pos] == batch_last)
 			batch_last = -1;
-		pos = ring_pos_after(ring, pos);
+		pos = ring_pos_after(ring->slots, pos, 1);
 		advance(ring, &idx, &wrap, ring->descs_per_slot);
 	}
 	return idx | (uint32_t)wrap << 15;

@@ -45,14 +45,15 @@ split_write(struct ring *ring, uint16_t slot, uint16_t i, struct ring_segment se
 unsigned int
 split_reap(struct ring *ring, struct ring_used *out, unsigned int max)
 {
-	uint16_t mask = (uint16_t)(ring->cfg.size - 1);
 	uint16_t idx = __atomic_load_n(&ring->used->idx, __ATOMIC_ACQUIRE);
-	unsigned int n = (uint16_t)(idx - ring->used_idx);
-	unsigned int i;
+	const struct vring_used_elem *used = ring->used->ring;
+	uint32_t mask = ring->cfg.size - 1u, slots = ring->slots, descs = ring->descs_per_slot;
+	uint32_t used_idx = ring->used_idx, pos = ring->reap_pos;
+	uint16_t *order = ring->order;
+	bool in_order = ring->cfg.in_order;
+	unsigned int i, n = (uint16_t)(idx - used_idx);
 
-	ring->was_full = n > ring->slots / 4u * 3;
-	if (n == 0)
-		return 0;
+	ring->was_full = n > slots / 4 * 3;
 	if (n > ring->posted - ring->reaped) {
 		ring->bad_used++;
 		return 0;
@@ -60,24 +61,26 @@ split_reap(struct ring *ring, struct ring_used *out, unsigned int max)
 	if (n > max)
 		n = max;
 	for (i = 0; i < n; i++) {
-		const struct vring_used_elem *elem = &ring->used->ring[ring->used_idx & mask];
-		uint16_t slot = elem->id <= mask ? ring->slot_of[elem->id] : RING_BAD_SLOT;
+		const struct vring_used_elem *elem = &used[(used_idx + i) & mask];
+		uint16_t slot = order[pos];
+		uint32_t head = elem->id;
 
 		/* In order, a back-end may leave out all entries of a batch but the last. */
-		if (ring->cfg.in_order)
-			slot = ring->order[ring->reap_pos];
-		if (slot == RING_BAD_SLOT) {
-			ring->bad_used++;
-			break;
+		if (head != slot * descs && !in_order) {
+			slot = head <= mask ? ring->slot_of[head] : RING_BAD_SLOT;
+			if (slot == RING_BAD_SLOT) {
+				ring->bad_used++;
+				break;
+			}
+			order[pos] = slot;
+			ring->unsettled = ring->posted + slots;
 		}
-		if (out != NULL) {
-			out[i].slot = slot;
-			out[i].bytes = elem->len;
-		}
-		ring->order[ring->reap_pos] = slot;
-		ring->reap_pos = ring_pos_after(ring, ring->reap_pos);
-		ring->used_idx++;
+		if (out != NULL)
+			out[i] = (struct ring_used){slot, elem->len};
+		pos = pos + 1 == slots ? 0 : pos + 1;
 	}
+	ring->used_idx = (uint16_t)(used_idx + i);
+	ring->reap_pos = (uint16_t)pos;
 	ring->reaped += i;
 	return i;
 }
@@ -101,24 +104,26 @@ kick_if_wanted(struct ring *ring, uint16_t before)
 void
 split_post(struct ring *ring, unsigned int count)
 {
-	uint16_t mask = (uint16_t)(ring->cfg.size - 1);
-	uint16_t before = ring->avail_idx;
-	uint16_t idx = before;
+	/* In a ring of single descriptors every entry is for the same slot in each lap. */
+	bool settled = ring->slots == ring->cfg.size && ring->posted >= ring->unsettled;
+	uint16_t before = ring->avail_idx, pos = ring->post_pos;
 	unsigned int i;
 
 	if (count == 0)
 		return;
-	for (i = 0; i < count; i++, idx++) {
-		uint16_t head = (uint16_t)(ring->order[ring->post_pos] * ring->descs_per_slot);
+	for (i = 0; i < count && !settled; i++) {
+		uint16_t *entry = &ring->avail->ring[(before + i) & (ring->cfg.size - 1u)];
+		uint16_t head = (uint16_t)(ring->order[pos] * ring->descs_per_slot);
 
+		pos = ring_pos_after(ring->slots, pos, 1);
 		/* Not written where nothing changed: the line stays shared with the switch. */
-		if (ring->avail->ring[idx & mask] != head)
-			ring->avail->ring[idx & mask] = head;
-		ring->post_pos = ring_pos_after(ring, ring->post_pos);
+		if (*entry != head)
+			*entry = head;
 	}
+	ring->post_pos = ring_pos_after(ring->slots, ring->post_pos, count);
 	ring->posted += count;
-	ring->avail_idx = idx;
-	__atomic_store_n(&ring->avail->idx, idx, __ATOMIC_RELEASE);
+	ring->avail_idx = (uint16_t)(before + count);
+	__atomic_store_n(&ring->avail->idx, ring->avail_idx, __ATOMIC_RELEASE);
 	kick_if_wanted(ring, before);
 }
 

@@ -16,6 +16,23 @@ stream_advance(struct stream *stream, uint64_t sequence)
 		stream->seen[from % WORDS] = 0;
 }
 
+void
+stream_accept_next(struct stream *stream, uint64_t count)
+{
+	while (count > 0) {
+		uint64_t bit = stream->next % 64;
+		uint64_t n = count < 64 - bit ? count : 64 - bit;
+		uint64_t *word = &stream->seen[stream->next / 64 % WORDS];
+
+		if (bit == 0)
+			*word = 0;
+		*word |= UINT64_MAX >> (64 - n) << bit;
+		stream->next += n;
+		stream->unique += n;
+		count -= n;
+	}
+}
+
 /* The whole number that ends in `low`, near to what is expected. */
 static uint64_t
 sequence_near(const struct stream *stream, uint32_t low)

@@ -27,6 +27,9 @@ struct stream {
 /* Prepares the window for a number that is ahead. */
 void stream_advance(struct stream *stream, uint64_t sequence);
 
+/* Counts the arrival of `count` frames that follow each other, the first of them the next expected. */
+void stream_accept_next(struct stream *stream, uint64_t count);
+
 /*
  * Takes in one segment of a frame that was cut on its way. Returns true when it completes the
  * frame, which is counted then; a frame with a segment missing is never counted.

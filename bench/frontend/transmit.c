@@ -152,16 +152,44 @@ transmit_prepare(const struct traffic *traffic, struct guest *guest)
 void
 transmit_reap(const struct traffic *traffic, struct queue *queue)
 {
-	struct ring *tx = &queue->tx;
-	unsigned int i, soon;
+	const struct ring *tx = &queue->tx;
+	uint8_t *const *header = queue->tx_header;
+	uint32_t tag_offset = queue->tag_offset;
+	unsigned int pos, slots = tx->slots;
+	uint64_t until;
 
-	ring_reap(tx, NULL, tx->slots);
-	soon = ring_free_slots(tx);
-	if (soon > traffic->options->burst)
-		soon = traffic->options->burst;
-	/* The switch has read these lines: each must be fetched anew to be written. */
-	for (i = 0; i < soon; i++)
-		__builtin_prefetch(queue->tx_header[ring_next_slot(tx, i)] + queue->tag_offset, 1);
+	ring_reap(&queue->tx, NULL, tx->slots);
+	/* The switch has read these lines: each must be fetched anew to be written, which takes long,
+	 * so it is begun a burst ahead. */
+	until = tx->posted + 2 * traffic->options->burst;
+	if (until > tx->reaped + tx->slots)
+		until = tx->reaped + tx->slots;
+	if (queue->fetched < tx->posted)
+		queue->fetched = tx->posted;
+	pos = ring_pos_after(slots, tx->post_pos, (unsigned int)(queue->fetched - tx->posted));
+	for (; queue->fetched < until; queue->fetched++) {
+		__builtin_prefetch(header[tx->order[pos]] + tag_offset, 1);
+		pos = pos + 1 == slots ? 0 : pos + 1;
+	}
+}
+
+/* Makes the frame in a slot the next one: rewritten, with TCP's fields, filled, or a probe. */
+static void
+slot_stamp(const struct traffic *traffic, const struct guest *guest, struct queue *queue,
+	   uint16_t slot, uint64_t now_tsc, bool probe)
+{
+	const struct options *options = traffic->options;
+	uint8_t *tag = queue->tx_header[slot] + queue->tag_offset;
+	uint64_t sequence = FRAME_PROBE;
+
+	if (queue->head != NULL)
+		slot_reshape(traffic, guest, queue, slot);
+	if (!probe)
+		sequence = queue->sequence[queue->tx_flow[slot]]++;
+	frame_stamp(tag, options->gso_bytes != 0, sequence, now_tsc);
+	if (options->verify)
+		frame_fill(tag, FRAME_VNET_BYTES + queue->tx_bytes[slot] - queue->tag_offset,
+			   sequence);
 }
 
 unsigned int
@@ -169,27 +197,29 @@ transmit_burst(struct traffic *traffic, struct guest *guest, struct queue *queue
 	       unsigned int count, uint64_t now_tsc, bool probe)
 {
 	const struct options *options = traffic->options;
+	bool special = queue->head != NULL || options->gso_bytes || options->verify || probe;
+	/* In locals: for the compiler each store to a frame may be one to the queue. */
+	const uint32_t *flow = queue->tx_flow, *frame_bytes = queue->tx_bytes;
+	uint8_t *const *header = queue->tx_header;
+	uint64_t *sequence = queue->sequence;
 	uint32_t tag_offset = queue->tag_offset;
 	struct ring *tx = &queue->tx;
+	unsigned int i, pos = tx->post_pos, slots = tx->slots;
+	const uint16_t *order = tx->order;
 	uint64_t bytes = 0;
-	unsigned int i, room = ring_free_slots(tx);
 
-	if (count > room)
-		count = room;
+	if (count > ring_free_slots(tx))
+		count = ring_free_slots(tx);
 	for (i = 0; i < count; i++) {
-		uint16_t slot = ring_next_slot(tx, i);
-		uint8_t *tag = queue->tx_header[slot] + tag_offset;
-		uint64_t sequence = FRAME_PROBE;
+		uint16_t slot = order[pos];
 
-		if (queue->head != NULL)
-			slot_reshape(traffic, guest, queue, slot);
-		if (!probe)
-			sequence = queue->sequence[queue->tx_flow[slot]]++;
-		frame_stamp(tag, options->gso_bytes != 0, sequence, now_tsc);
-		if (options->verify)
-			frame_fill(tag, FRAME_VNET_BYTES + queue->tx_bytes[slot] - tag_offset,
-				   sequence);
-		bytes += queue->tx_bytes[slot];
+		if (special)
+			slot_stamp(traffic, guest, queue, slot, now_tsc, probe);
+		else
+			frame_stamp(header[slot] + tag_offset, false, sequence[flow[slot]]++,
+				    now_tsc);
+		bytes += frame_bytes[slot];
+		pos = pos + 1 == slots ? 0 : pos + 1;
 	}
 	ring_post(tx, count);
 	if (probe) {

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -28,6 +29,28 @@ in_order_is_only_unique(void **state)
 		stream_accept(&stream, i);
 	assert_counts(&stream, 5 * STREAM_WINDOW, 0, 0);
 	assert_int_equal(stream.next, 5 * STREAM_WINDOW);
+}
+
+/* The same, told at once: from every place in a word, over more than a word and more than a lap. */
+static void
+frames_that_follow_count_as_one_by_one(void **state)
+{
+	const uint64_t counts[] = {0, 1, 63, 64, 65, STREAM_WINDOW, 2 * STREAM_WINDOW + 7};
+	uint64_t first, i, c;
+
+	(void)state;
+	for (first = 0; first < 130; first++) {
+		for (c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
+			struct stream one_by_one = {.next = first}, at_once = {.next = first};
+
+			memset(one_by_one.seen, 0x55, sizeof(one_by_one.seen));
+			memset(at_once.seen, 0x55, sizeof(at_once.seen));
+			for (i = 0; i < counts[c]; i++)
+				stream_accept(&one_by_one, first + i);
+			stream_accept_next(&at_once, counts[c]);
+			assert_memory_equal(&one_by_one, &at_once, sizeof(at_once));
+		}
+	}
 }
 
 static void
@@ -141,6 +164,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(in_order_is_only_unique),
+		cmocka_unit_test(frames_that_follow_count_as_one_by_one),
 		cmocka_unit_test(every_second_time_is_a_duplicate),
 		cmocka_unit_test(late_frames_fill_their_gap_once),
 		cmocka_unit_test(a_jump_forgets_what_was),
