@@ -70,24 +70,24 @@ struct frame {
 struct burst {
 	uint16_t n;
 	uint16_t n_segs; /* of seg[] in use */
-	uint16_t n_tokens; /* chains that came in: frames, and what was none */
+	uint16_t n_chains; /* of a guest's ring that the frames came in, each in one; or 0 */
 	uint8_t lcore; /* whose mbuf pool is used */
 	uint64_t has_mbuf, has_other; /* a bit for each frame */
 	struct frame frame[BURST_MAX];
-	struct burst_seg seg[BURST_SEGS_MAX + BURST_MAX];
-	/* What the input must remember to give the chains back. */
+	struct burst_seg seg[BURST_SEGS_MAX];
+	struct burst_seg second[BURST_MAX]; /* further piece of frames that have one, by frame */
+	/* What the input must remember to give the chains back, by frame. */
 	struct {
 		uint16_t id;
 		uint16_t offset; /* packed: slots of the chains before; one more behind the last */
 	} token[BURST_MAX + 1];
-	uint8_t token_of[BURST_MAX]; /* of each frame */
 };
 
 /* Makes the burst empty, for an input to fill. */
 static inline void
 burst_clear(struct burst *b)
 {
-	b->n = b->n_segs = b->n_tokens = 0;
+	b->n = b->n_segs = b->n_chains = 0;
 	b->has_mbuf = b->has_other = 0;
 }
 

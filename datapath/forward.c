@@ -57,25 +57,6 @@ struct forward_run {
 	uint64_t src_key, dst_key, src_hash, dst_hash; /* in the fdb */
 };
 
-static inline bool
-forward_same_header(const struct frame *a, const struct frame *b)
-{
-	uint64_t x[2], y[2];
-	uint32_t tag[2];
-
-	memcpy(&x[0], a->head, 8);
-	memcpy(&x[1], a->head + 6, 8);
-	memcpy(&y[0], b->head, 8);
-	memcpy(&y[1], b->head + 6, 8);
-	if (((x[0] ^ y[0]) | (x[1] ^ y[1]) | (a->marks ^ b->marks)) != 0)
-		return false;
-	if (likely(b->marks == 0))
-		return true;
-	memcpy(&tag[0], a->head + sizeof(struct rte_ether_hdr), 4);
-	memcpy(&tag[1], b->head + sizeof(struct rte_ether_hdr), 4);
-	return !b->is_short && (!b->tagged || tag[0] == tag[1]);
-}
-
 /* A request to segment is carried out for each output that does not do it itself. To all ports of a
  * bridge that is work without bounds, and TCP has no group addresses. */
 static bool
@@ -98,6 +79,8 @@ forward_check(const struct snap_port *in, struct frame *fr)
 {
 	const struct rte_ether_hdr *eth = frame_eth(fr);
 
+	if (unlikely(fr->bytes == 0))
+		return DP_IN_BAD_RING;
 	if (unlikely(fr->bytes < sizeof(*eth) || frame_is_cut_in_tag(fr) ||
 		     rte_is_multicast_ether_addr(&eth->src_addr) || forward_is_bad_request(fr)))
 		return DP_IN_BAD_FRAME;
@@ -125,28 +108,53 @@ forward_begin_run(struct forward_run *run, const struct snap_port *in, struct fr
 	fdb_prefetch(in->fdb, run->src_hash);
 }
 
+/* What frames of a run have in common. */
+struct forward_same {
+	uint64_t dst, src; /* with the bytes behind them up to the next field */
+	uint64_t marks;
+	uint32_t tag;
+};
+
+static inline struct forward_same
+forward_same_as(const struct frame *fr)
+{
+	struct forward_same same = {.marks = fr->marks};
+
+	memcpy(&same.dst, fr->head, sizeof(same.dst));
+	memcpy(&same.src, fr->head + RTE_ETHER_ADDR_LEN, sizeof(same.src));
+	memcpy(&same.tag, fr->head + sizeof(struct rte_ether_hdr), sizeof(same.tag));
+	return same;
+}
+
+static inline bool
+forward_is_same(const struct forward_same *same, const struct frame *fr)
+{
+	struct forward_same other = forward_same_as(fr);
+
+	return likely(other.dst == same->dst && other.src == same->src &&
+		      other.marks == same->marks) &&
+	       (likely(same->marks == 0) ||
+		(!fr->is_short && (!fr->tagged || other.tag == same->tag)));
+}
+
 /* Divides the burst. Returns how many runs there are. */
 static uint16_t
 forward_divide(const struct snap_port *in, struct burst *b, struct forward_run *run)
 {
-	struct forward_run *last = run;
-	uint16_t i;
+	uint16_t n = b->n, i = 0, n_runs = 0, vlan;
 
-	forward_begin_run(last, in, &b->frame[0], 0);
-	for (i = 1; i < b->n; i++) {
-		struct frame *fr = &b->frame[i];
+	do {
+		struct forward_same same = forward_same_as(&b->frame[i]);
 
+		forward_begin_run(&run[n_runs], in, &b->frame[i], i);
+		vlan = b->frame[i].vlan;
 		/* With an access VLAN the head of a frame with a priority tag was changed. */
-		if (likely(forward_same_header(fr, &b->frame[i - 1]) &&
-			   (!fr->tagged || in->access == 0))) {
-			fr->vlan = fr[-1].vlan;
-			continue;
-		}
-		last->end = i;
-		forward_begin_run(++last, in, fr, i);
-	}
-	last->end = b->n;
-	return (uint16_t)(last - run + 1);
+		while (++i < n && forward_is_same(&same, &b->frame[i]) &&
+		       (same.marks == 0 || !b->frame[i].tagged || in->access == 0))
+			b->frame[i].vlan = vlan;
+		run[n_runs++].end = i;
+	} while (i < n);
+	return n_runs;
 }
 
 /* Where the fdb knows the MAC, in the VLAN or as a static one of a trunk; NULL: nowhere. */
@@ -211,6 +219,7 @@ forward_out(struct forward *f, const struct snap_port *sp)
 		f->slot_of[sp->id] = slot;
 		f->out[slot].sp = sp;
 		f->out[slot].n = 0;
+		f->out[slot].as_is = true;
 	}
 	return &f->out[slot];
 }
@@ -219,6 +228,7 @@ static inline void
 forward_add(struct forward_out *o, struct frame *fr)
 {
 	o->frame[o->n++] = fr;
+	o->as_is = false;
 	fr->uses++;
 }
 
@@ -298,33 +308,46 @@ struct forward_count {
 	bool may_leave; /* the input can keep what is too much for a round */
 };
 
+/* The longest frame of the kind of `fr`, which is not to be segmented, that an MTU allows. */
+static inline uint32_t
+forward_frame_max(uint16_t mtu, const struct frame *fr)
+{
+	return mtu + RTE_ETHER_CRC_LEN +
+	       (fr->tagged ? FRAME_TAGGED_BYTES : sizeof(struct rte_ether_hdr));
+}
+
 /* The frames of a run that go to one output. */
 static inline void
 forward_to_one(const struct snap_port *in, struct burst *b, const struct forward_run *run,
 	       struct forward_out *out, struct forward_count *count)
 {
 	/* They have the same marks; of frames to be segmented each may be of another kind. */
-	uint32_t max =
-		(uint32_t)in->mtu + RTE_ETHER_CRC_LEN +
-		(b->frame[run->first].tagged ? FRAME_TAGGED_BYTES : sizeof(struct rte_ether_hdr));
+	const struct frame *head = &b->frame[run->first];
+	uint32_t max = forward_frame_max(RTE_MIN(in->mtu, out->sp->mtu), head);
+	uint64_t refused = count->refused, bytes = 0;
 	uint16_t i, n = out->n;
 
+	out->as_is &= head->marks == 0 && (head->vlan == 0 || out->sp->access != 0);
 	for (i = run->first; i < run->end; i++) {
 		struct frame *fr = &b->frame[i];
 
 		fr->uses = 1;
-		if (unlikely(fr->bytes > max) && forward_is_too_long(in, fr)) {
-			count->drops[DP_IN_MTU]++;
-			continue;
+		if (unlikely(fr->bytes > max)) {
+			out->as_is = false;
+			if (forward_is_too_long(in, fr)) {
+				count->drops[DP_IN_MTU]++;
+				continue;
+			}
 		}
-		if (unlikely(count->refused & RTE_BIT64(i))) {
+		if (unlikely(refused & RTE_BIT64(i))) {
 			count->drops[DP_IN_RATE]++;
 			continue;
 		}
 		out->frame[n++] = fr;
-		count->packets++;
-		count->bytes += fr->bytes;
+		bytes += fr->bytes;
 	}
+	count->packets += (uint64_t)(n - out->n);
+	count->bytes += bytes;
 	out->n = n;
 }
 
@@ -431,7 +454,7 @@ forward_deliver(struct forward *f, struct forward_out *o, struct port_queue *in,
 				      trunk && o->frame[i]->vlan != 0);
 	}
 	if (likely(p->ops->tx_frames != NULL && o->sp->owner[pair] == f->lcore))
-		p->ops->tx_frames(&p->queue[pair], b, o->frame, o->n, trunk);
+		p->ops->tx_frames(&p->queue[pair], b, o->frame, o->n, o->as_is, trunk);
 	else
 		forward_deliver_mbufs(f, o, pair, b);
 }

@@ -39,6 +39,7 @@
 struct forward_out {
 	const struct snap_port *sp;
 	uint16_t n;
+	bool as_is; /* see port.h */
 	struct frame *frame[BURST_MAX];
 };
 

@@ -41,10 +41,12 @@ struct port_ops {
 	 * always taken. */
 	void (*rx_done)(struct port_queue *q, struct burst *b, uint16_t taken);
 
-	/* Delivers frames of the burst, from where they lie; `trunk`: with their VLAN tags. Counts every
-	 * one of them, delivered or not. NULL: the output wants mbufs. */
+	/* Delivers frames of the burst, from where they lie; `trunk`: with their VLAN tags; `as_is`:
+	 * all of them are in one piece, without tag, and are to go out so, ask for nothing, and are
+	 * not longer than the output's MTU. Counts every one of them, delivered or not. NULL: the
+	 * output wants mbufs. */
 	void (*tx_frames)(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n,
-			  bool trunk);
+			  bool as_is, bool trunk);
 
 	/* Delivers n mbufs that the caller keeps and frees: the output copies. Counts every frame
 	 * of them, delivered or not. An mbuf's ol_flags and lengths say what offloads it asks for

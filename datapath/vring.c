@@ -260,10 +260,10 @@ vring_read(const struct virtq *r, uint64_t addr, struct vring_desc *copy)
 	return true;
 }
 
-bool
-vring_frame_of_pieces(const struct virtq *r, struct burst *b, const struct vring_pieces *p)
+void
+vring_frame_of_pieces(const struct virtq *r, struct burst *b, struct frame *f,
+		      const struct vring_pieces *p)
 {
-	struct frame *f = &b->frame[b->n];
 	uint32_t skip = r->hdr_bytes, i;
 	uint8_t hdr[VRING_HDR_BYTES_MAX];
 	struct burst_seg *seg = &b->seg[b->n_segs];
@@ -271,8 +271,13 @@ vring_frame_of_pieces(const struct virtq *r, struct burst *b, const struct vring
 
 	/* Also for what is no frame: it took as long to walk. */
 	b->n_segs += (uint16_t)RTE_MAX(p->n, p->descs);
-	if (p->bytes < skip || p->bytes - skip > FRAME_BYTES_MAX)
-		return false;
+	if (p->bytes <= skip || p->bytes - skip > FRAME_BYTES_MAX) {
+		f->first = (struct burst_seg){NULL, 0};
+		f->marks = 0;
+		f->bytes = 0;
+		frame_fill_head(f);
+		return;
+	}
 	for (i = 0; i < p->n; i++) {
 		uint32_t some = RTE_MIN(skip, p->piece[i].bytes);
 
@@ -282,10 +287,10 @@ vring_frame_of_pieces(const struct virtq *r, struct burst *b, const struct vring
 			seg[n++] =
 				(struct burst_seg){p->piece[i].at + some, p->piece[i].bytes - some};
 	}
-	f->first = n > 0 ? seg[0] : (struct burst_seg){hdr, 0};
+	f->first = seg[0];
 	f->more = seg + 1;
 	f->marks = 0;
-	f->n_more = n > 0 ? n - 1 : 0;
+	f->n_more = n - 1;
 	f->bytes = p->bytes - r->hdr_bytes;
 	frame_fill_head(f);
 	rte_compiler_barrier();
@@ -294,7 +299,6 @@ vring_frame_of_pieces(const struct virtq *r, struct burst *b, const struct vring
 		memcpy(&f->vnet, hdr, sizeof(f->vnet));
 		vnet_guest_take(f, r->features);
 	}
-	return true;
 }
 
 /* Where in the pieces the copy has come. */
@@ -329,7 +333,7 @@ vring_scatter(const struct virtq *r, const struct vring_pieces *p, const struct 
 	struct vring_cursor at = {0, 0};
 	uint32_t skip = RTE_MIN(f->bytes, (uint32_t)FRAME_HEAD_BYTES), i;
 
-	vring_put_hdr(r, head, f, tag, n_buffers);
+	vring_put_hdr(r->hdr_bytes, head, f, false, tag, n_buffers);
 	vring_scatter_some(p, &at, head,
 			   r->hdr_bytes + vring_put_head(head + r->hdr_bytes, f, tag));
 	for (i = 0; i <= f->n_more; i++) {

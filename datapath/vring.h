@@ -144,14 +144,13 @@ struct vring_sent {
 /* ---- the rings themselves: vring_split.c, vring_packed.c ---------------------------------- */
 
 /*
- * _rx: brings up to BURST_MAX frames that the guest sent into view: b->frame[], b->n and the tokens to
- * give them back by; a chain that is no frame has a token, too. Leaves the ring's index where it is.
+ * _rx: brings up to BURST_MAX chains that the guest sent into view, each as a frame of the burst with
+ * its token; a chain that is none is a frame of no bytes. Leaves the ring's index where it is.
  *
- * _rx_done: gives back the first `n` chains (burst_tokens()). What is left is found again in the next
- * round.
+ * _rx_done: gives back the first `n` chains. What is left is found again in the next round.
  *
  * _tx: copies frames to the guest as far as it has room and returns how many of them it is done with;
- * `trunk`: they keep their VLAN tags. A frame that does not fit the buffers is skipped, which counts
+ * `trunk`: they keep their VLAN tags; `as_is`: see port.h. A frame that does not fit the buffers is skipped, which counts
  * as done. Offload requests must be such as the guest takes (r->can).
  *
  * _publish: lets the guest see what _tx wrote. Returns true if it wants to be notified of it.
@@ -160,14 +159,14 @@ struct vring_sent {
  */
 void vring_split_rx(struct virtq *r, struct burst *b);
 void vring_split_rx_done(struct virtq *r, const struct burst *b, uint16_t n);
-uint16_t vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
+uint16_t vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, bool trunk,
 			struct vring_sent *sent);
 bool vring_split_publish(struct virtq *r);
 
 void vring_packed_rx(struct virtq *r, struct burst *b);
 void vring_packed_rx_done(struct virtq *r, const struct burst *b, uint16_t n);
-uint16_t vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
-			 struct vring_sent *sent);
+uint16_t vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is,
+			 bool trunk, struct vring_sent *sent);
 bool vring_packed_publish(struct virtq *r);
 
 #endif

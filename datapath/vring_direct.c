@@ -75,26 +75,21 @@ vring_direct_rx(struct port_queue *q, struct burst *b)
 		vring_packed_rx(r, b);
 	else
 		vring_split_rx(r, b);
-	if (unlikely(b->n == 0 && b->n_tokens != 0))
-		vring_direct_rx_done(q, b, 0);
 }
 
 void
 vring_direct_rx_done(struct port_queue *q, struct burst *b, uint16_t taken)
 {
-	uint16_t n = taken == b->n ? b->n_tokens : b->token_of[taken];
 	struct virtq *r = q->from_guest;
 	bool wants_call;
 
-	if (unlikely(n == 0)) /* a frame of our own (direct_announce) */
+	if (unlikely(taken == 0 || b->n_chains == 0)) /* or a frame of our own (direct_announce) */
 		return;
-	if (unlikely(n != taken))
-		stats_add(&q->stats.in_drop[DP_IN_BAD_RING], n - taken);
 	if (r->packed) {
-		vring_packed_rx_done(r, b, n);
+		vring_packed_rx_done(r, b, taken);
 		wants_call = vring_packed_publish(r);
 	} else {
-		vring_split_rx_done(r, b, n);
+		vring_split_rx_done(r, b, taken);
 		wants_call = vring_split_publish(r);
 	}
 	if (unlikely(wants_call))
@@ -107,7 +102,7 @@ vring_direct_rx_done(struct port_queue *q, struct burst *b, uint16_t taken)
 struct direct_out {
 	struct port_queue *q;
 	struct virtq *r;
-	bool trunk;
+	bool as_is, trunk;
 	struct vring_sent sent;
 	uint64_t mtu, offload; /* more reasons not to deliver */
 };
@@ -115,8 +110,8 @@ struct direct_out {
 static inline uint16_t
 direct_tx(struct direct_out *o, struct frame *const *f, uint16_t n)
 {
-	return o->r->packed ? vring_packed_tx(o->r, f, n, o->trunk, &o->sent) :
-			      vring_split_tx(o->r, f, n, o->trunk, &o->sent);
+	return o->r->packed ? vring_packed_tx(o->r, f, n, o->as_is, o->trunk, &o->sent) :
+			      vring_split_tx(o->r, f, n, o->as_is, o->trunk, &o->sent);
 }
 
 /* Copies frames that need nothing else; looks again for room as often as the port wants. */
@@ -207,11 +202,11 @@ direct_finish(struct direct_out *o, struct rte_mbuf *m)
 
 /* Opens the output. Returns false where it takes nothing, and then the frames are counted. */
 static bool
-direct_begin(struct direct_out *o, struct port_queue *q, uint16_t n, bool trunk)
+direct_begin(struct direct_out *o, struct port_queue *q, uint16_t n, bool as_is, bool trunk)
 {
 	struct port_vhost *p = port_vhost_of(q->port);
 
-	*o = (struct direct_out){.q = q, .r = q->to_guest, .trunk = trunk};
+	*o = (struct direct_out){.q = q, .r = q->to_guest, .as_is = as_is, .trunk = trunk};
 	if (likely(vring_is_live(o->r)))
 		return true;
 	stats_add(&q->stats.out_drop[atomic_load_explicit(&p->vid, memory_order_relaxed) < 0 ?
@@ -240,34 +235,41 @@ direct_end(struct direct_out *o)
 		vring_call(o->r);
 }
 
-void
-vring_direct_tx_frames(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n,
-		       bool trunk)
+/* Frames of which some may be too long, or ask for more than the guest takes. */
+static void
+direct_put_some(struct direct_out *o, struct burst *b, struct frame **f, uint16_t n)
 {
-	uint16_t mtu = __atomic_load_n(&q->port->mtu, __ATOMIC_RELAXED), i, from = 0;
-	const uint32_t plain_max = (uint32_t)mtu + RTE_ETHER_CRC_LEN + sizeof(struct rte_ether_hdr);
-	struct direct_out o;
+	uint16_t mtu = __atomic_load_n(&o->q->port->mtu, __ATOMIC_RELAXED), i, from = 0;
 
-	if (unlikely(!direct_begin(&o, q, n, trunk)))
-		return;
 	for (i = 0; i < n; i++) {
-		bool too_long;
+		bool too_long = burst_exceeds_mtu(frame_l3_bytes(f[i]), mtu);
 
-		if (likely(f[i]->marks == 0 && f[i]->bytes <= plain_max))
-			continue;
-		too_long = burst_exceeds_mtu(frame_l3_bytes(f[i]), mtu);
 		if (likely(!too_long &&
-			   (f[i]->needs == 0 || (!f[i]->in_mbuf && !(f[i]->needs & ~o.r->can)))))
+			   (f[i]->needs == 0 || (!f[i]->in_mbuf && !(f[i]->needs & ~o->r->can)))))
 			continue;
 		/* Out of the row, so that the frames before it stay before it. */
-		direct_put(&o, &f[from], i - from);
+		direct_put(o, &f[from], i - from);
 		from = i + 1;
 		if (too_long)
-			o.mtu++;
+			o->mtu++;
 		else
-			direct_finish(&o, burst_mbuf(b, f[i], trunk && f[i]->vlan != 0));
+			direct_finish(o, burst_mbuf(b, f[i], o->trunk && f[i]->vlan != 0));
 	}
-	direct_put(&o, &f[from], n - from);
+	direct_put(o, &f[from], n - from);
+}
+
+void
+vring_direct_tx_frames(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n,
+		       bool as_is, bool trunk)
+{
+	struct direct_out o;
+
+	if (unlikely(!direct_begin(&o, q, n, as_is, trunk)))
+		return;
+	if (likely(as_is))
+		direct_put(&o, f, n);
+	else
+		direct_put_some(&o, b, f, n);
 	direct_end(&o);
 }
 
@@ -287,7 +289,7 @@ vring_direct_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 			f[i]->vlan = f[i]->tagged;
 			f[i]->uses = 2; /* the mbuf is the caller's, too: never changed in place */
 		}
-		vring_direct_tx_frames(q, &burst, f, some, true);
+		vring_direct_tx_frames(q, &burst, f, some, false, true);
 		if (some == 0)
 			break;
 	}

@@ -12,7 +12,7 @@
 void vring_direct_rx(struct port_queue *q, struct burst *b);
 void vring_direct_rx_done(struct port_queue *q, struct burst *b, uint16_t taken);
 void vring_direct_tx_frames(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n,
-			    bool trunk);
+			    bool as_is, bool trunk);
 void vring_direct_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n);
 
 #endif

@@ -17,22 +17,13 @@
 
 #define VRING_DESC_KIND (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)
 
-/* The first lines of a buffer, for reading or for writing: those of short frames, and what the
- * hardware needs to see where it goes on. */
+/* The first lines of a buffer: those of a short frame, and what is looked at of all others. */
 static inline void
 vring_prefetch(const uint8_t *at, uint32_t bytes)
 {
 	rte_prefetch0(at);
 	if (bytes > RTE_CACHE_LINE_SIZE)
 		rte_prefetch0(at + RTE_CACHE_LINE_SIZE);
-}
-
-static inline void
-vring_prefetch_write(uint8_t *at, uint32_t bytes)
-{
-	__builtin_prefetch(at, 1);
-	if (bytes > RTE_CACHE_LINE_SIZE)
-		__builtin_prefetch(at + RTE_CACHE_LINE_SIZE, 1);
 }
 
 /* Pieces of one or more chains, in host memory, checked. */
@@ -67,18 +58,68 @@ struct vring_chain {
 	uint32_t bytes;
 };
 
-/* A buffer that lies in one region. */
-static inline bool
-vring_piece(const struct virtq *r, uint64_t addr, uint32_t bytes, struct burst_seg *piece)
+/*
+ * What a burst needs of a ring, in variables of the function's own: after a store to guest memory the
+ * compiler must take it that the ring itself has changed, and read it again.
+ */
+struct vring_view {
+	const struct guestmem *mem;
+	/* The region that most buffers are in: `bytes` is as far as a frame of any length fits in. */
+	uint64_t addr, bytes;
+	uint8_t *host;
+	uint32_t hdr_bytes;
+};
+
+#define VRING_FRAME_ROOM (VRING_HDR_BYTES_MAX + FRAME_BYTES_MAX + sizeof(struct rte_vlan_hdr))
+
+static inline struct vring_view
+vring_view(const struct virtq *r)
 {
-	piece->at = guestmem_at(r->mem, addr, bytes);
-	piece->bytes = bytes;
-	return likely(piece->at != NULL);
+	const struct guestmem_region *most = &r->mem->region[0];
+
+	return (struct vring_view){
+		.mem = r->mem,
+		.addr = most->addr,
+		.bytes = most->bytes > VRING_FRAME_ROOM ? most->bytes - VRING_FRAME_ROOM : 0,
+		.host = most->host,
+		.hdr_bytes = r->hdr_bytes,
+	};
+}
+
+/* guestmem_at(), quick for most buffers that there are. */
+static inline uint8_t *
+vring_at(const struct vring_view *v, uint64_t addr, uint32_t bytes)
+{
+	uint64_t offset = addr - v->addr;
+
+	if (likely(offset < v->bytes && bytes <= VRING_FRAME_ROOM))
+		return v->host + offset;
+	return guestmem_at(v->mem, addr, bytes);
 }
 
 /* Adds a buffer, in as many pieces as it has regions. */
 enum vring_fault vring_add_piece(const struct virtq *r, struct vring_pieces *p, uint64_t addr,
 				 uint32_t bytes);
+
+/* Adds a buffer that is in one piece, of which at most `bytes_max` bytes will be used. Returns false where it
+ * is not, or has no place. */
+static inline bool
+vring_add_buffer(const struct vring_view *v, struct vring_pieces *p, uint64_t addr, uint32_t bytes,
+		 uint32_t bytes_max)
+{
+	uint8_t *at = vring_at(v, addr, bytes);
+
+	if (unlikely(at == NULL || bytes == 0 || p->descs == VRING_PIECES_MAX ||
+		     p->n == VRING_PIECES_MAX))
+		return false;
+	bytes = RTE_MIN(bytes, bytes_max);
+	p->piece[p->n].at = at;
+	p->piece[p->n].bytes = bytes;
+	p->piece[p->n++].addr = addr;
+	p->descs++;
+	p->bytes += bytes;
+	return true;
+}
 
 /* Copies an entry of an indirect table, of either kind of ring, which may lie anywhere, also across two
  * regions. Returns false where not all of it is there. */
@@ -91,8 +132,27 @@ vring_is_aligned(const void *table)
 	return likely(table != NULL && (uintptr_t)table % sizeof(uint64_t) == 0);
 }
 
-/* Makes a frame of many pieces. Returns false for what is none. */
-bool vring_frame_of_pieces(const struct virtq *r, struct burst *b, const struct vring_pieces *p);
+/*
+ * Frames of a chain of one or two pieces are made in two steps: vring_one() and vring_two() say where
+ * they are and ask the memory for it, and a burst later vring_look() looks at them. All others are made
+ * by vring_frame_of_pieces(), at once.
+ */
+
+/* Makes a frame of the burst of what a chain consists of, whatever that is; what is no frame has no bytes,
+ * and is dropped as such. */
+void vring_frame_of_pieces(const struct virtq *r, struct burst *b, struct frame *f,
+			   const struct vring_pieces *p);
+
+/* Whether one more may be taken apart. */
+static inline bool
+vring_has_room(const struct burst *b)
+{
+	return b->n_segs + FRAME_SEGS_MAX <= BURST_SEGS_MAX;
+}
+
+/* Bytes of frames that a burst ends with, so that a guest has its long frames copied, and its buffers back,
+ * a few at a time. */
+#define VRING_BURST_BYTES (128U << 10)
 
 /* Copies a frame, with its virtio header, into pieces that are long enough. */
 void vring_scatter(const struct virtq *r, const struct vring_pieces *p, const struct frame *f,
@@ -117,7 +177,7 @@ vring_copy(uint8_t *to, const uint8_t *from, uint32_t n)
 {
 	uint32_t i;
 
-	if (n > 256) {
+	if (unlikely(n > 256)) {
 		memcpy(to, from, n);
 	} else if (likely(n >= 16)) {
 		/* The last 16 bytes overlap those before. */
@@ -153,57 +213,194 @@ vring_put_head(uint8_t *to, const struct frame *f, bool tag)
 	return n - 4;
 }
 
-/* The virtio header for the output. */
-static inline void
-vring_put_hdr(const struct virtq *r, uint8_t *to, const struct frame *f, bool tag,
+/* The virtio header for the output. `as_is`: the frame asks for nothing. */
+static __rte_always_inline void
+vring_put_hdr(uint32_t hdr_bytes, uint8_t *to, const struct frame *f, bool as_is, bool tag,
 	      uint16_t n_buffers)
 {
 	uint8_t request[sizeof(struct virtio_net_hdr)];
 
 	memset(to, 0, 8);
-	if (likely(r->hdr_bytes == VRING_HDR_BYTES_MAX)) {
+	if (likely(hdr_bytes == VRING_HDR_BYTES_MAX)) {
 		uint32_t last = rte_cpu_to_le_32((uint32_t)n_buffers << 16);
 
 		memcpy(to + 8, &last, sizeof(last));
 	} else {
 		memset(to + 8, 0, 2);
 	}
-	if (unlikely(f->needs != 0)) {
+	if (!as_is && unlikely(f->needs != 0)) {
 		vnet_guest_give(f, tag, request);
 		memcpy(to, request, sizeof(request));
 	}
 }
 
 /* Copies a frame that lies in one piece into one buffer, which has room for it and for 36 bytes. */
-static inline void
-vring_put(const struct virtq *r, uint8_t *to, const struct frame *f, bool tag)
+static __rte_always_inline void
+vring_put(const struct vring_view *v, uint8_t *to, const struct frame *f, bool as_is, bool tag)
 {
 	uint32_t n = FRAME_HEAD_BYTES;
 
-	vring_put_hdr(r, to, f, tag, 1);
-	to += r->hdr_bytes;
-	if (likely(f->tagged == tag))
+	vring_put_hdr(v->hdr_bytes, to, f, as_is, tag, 1);
+	to += v->hdr_bytes;
+	if (as_is || likely(f->tagged == tag))
 		memcpy(to, f->head, FRAME_HEAD_BYTES);
 	else
 		n = vring_put_head(to, f, tag);
 	vring_copy(to + n, f->first.at + FRAME_HEAD_BYTES, f->bytes - FRAME_HEAD_BYTES);
 }
 
-/* What vring_put() is for. */
-static inline bool
-vring_is_plain(const struct frame *f)
+/* A buffer for a frame by itself. */
+struct vring_slot {
+	uint8_t *at;
+	uint64_t addr; /* the guest's */
+	uint32_t bytes; /* that are written to it */
+	uint16_t id; /* packed: of its descriptor */
+	bool tag; /* the frame goes with its VLAN tag */
+};
+
+/* Two more than are used, for vring_put_all(). */
+#define VRING_SLOTS (BURST_MAX + 2)
+
+/* Whether one descriptor is such a buffer for the frame. */
+static __rte_always_inline bool
+vring_slot(const struct vring_view *v, const struct frame *f, bool as_is, bool trunk, uint64_t addr,
+	   uint32_t bytes, uint16_t flags, struct vring_slot *slot)
 {
-	return f->n_more == 0 && f->bytes >= FRAME_HEAD_BYTES + 4;
+	slot->tag = !as_is && vring_out_tag(f, trunk);
+	slot->bytes = v->hdr_bytes + (as_is ? f->bytes : vring_out_bytes(f, slot->tag));
+	slot->addr = addr;
+	if (unlikely((flags & VRING_DESC_KIND) != VRING_DESC_F_WRITE || bytes < slot->bytes ||
+		     f->bytes < FRAME_HEAD_BYTES + 4 || (!as_is && f->n_more != 0)))
+		return false;
+	slot->at = vring_at(v, addr, bytes);
+	return likely(slot->at != NULL);
 }
 
-/* The rest of vring_frame(): head and request of f, whose pieces are known. */
+/*
+ * Of a longer frame's buffer the lines behind the first two are asked for while frames before it are
+ * copied: the hardware would find out with each frame anew that it goes on. Not the first two, which
+ * the guest's core has, too, and not the source: that gains nothing, or costs (doc/performance.md).
+ */
+#define VRING_AHEAD_MIN 512U
+#define VRING_AHEAD_MAX 1536U
+
+static inline void
+vring_prefetch_slot(const struct vring_slot *slot)
+{
+	uint32_t i = 2 * RTE_CACHE_LINE_SIZE;
+
+	do {
+		__builtin_prefetch(slot->at + i, 1);
+		i += RTE_CACHE_LINE_SIZE;
+	} while (i < slot->bytes && i < VRING_AHEAD_MAX);
+}
+
+/* Copies n frames into their slots, and notes what was written. */
+static __rte_always_inline void
+vring_put_all(const struct virtq *r, const struct vring_view *v, struct vring_slot *slot,
+	      struct frame *const *f, uint16_t n, bool as_is, struct vring_sent *sent)
+{
+	const struct dirty_log *log = atomic_load_explicit(&r->log, memory_order_relaxed);
+	uint64_t bytes = 0;
+	uint16_t i;
+
+	slot[n].bytes = slot[n + 1].bytes = 0;
+	for (i = 0; i < n; i++) {
+		if (slot[i + 2].bytes >= VRING_AHEAD_MIN)
+			vring_prefetch_slot(&slot[i + 2]);
+		bytes += slot[i].bytes;
+		vring_put(v, slot[i].at, f[i], as_is, slot[i].tag);
+	}
+	sent->packets += n;
+	sent->bytes += bytes - n * v->hdr_bytes;
+	if (likely(log == NULL))
+		return;
+	rte_mb();
+	for (i = 0; i < n; i++)
+		dirty_log_mark(log, slot[i].addr, slot[i].bytes);
+}
+
+/* Whether a first piece has the head, and is not longer than a frame may be. */
+static inline bool
+vring_has_head(uint32_t bytes)
+{
+	return likely(bytes - FRAME_HEAD_BYTES <= FRAME_BYTES_MAX - FRAME_HEAD_BYTES);
+}
+
+/* A frame of one piece. Returns false where it is shorter, or not in the guest's memory. */
+static inline bool
+vring_one(const struct vring_view *v, struct frame *f, uint64_t addr, uint32_t bytes)
+{
+	uint32_t frame_bytes = bytes - v->hdr_bytes;
+	const uint8_t *at;
+
+	if (unlikely(!vring_has_head(frame_bytes)))
+		return false;
+	at = vring_at(v, addr, bytes);
+	if (unlikely(at == NULL))
+		return false;
+	vring_prefetch(at, bytes);
+	f->marks = 0;
+	f->first = (struct burst_seg){at + v->hdr_bytes, frame_bytes};
+	f->bytes = frame_bytes;
+	return true;
+}
+
+/* The same of two pieces, the virtio header and perhaps more in the first; `second` stays with the frame.
+ * Returns where the header is, or NULL. */
+static inline const uint8_t *
+vring_two(const struct vring_view *v, struct frame *f, struct burst_seg *second,
+	  const uint64_t addr[2], const uint32_t bytes[2])
+{
+	uint32_t first_bytes = bytes[0] - v->hdr_bytes;
+	const uint8_t *at[2];
+
+	if (unlikely(bytes[0] < v->hdr_bytes || bytes[1] > FRAME_BYTES_MAX ||
+		     !vring_has_head(first_bytes != 0 ? first_bytes : bytes[1]) ||
+		     first_bytes + bytes[1] > FRAME_BYTES_MAX))
+		return NULL;
+	at[0] = vring_at(v, addr[0], bytes[0]);
+	at[1] = vring_at(v, addr[1], bytes[1]);
+	if (unlikely(at[0] == NULL || at[1] == NULL))
+		return NULL;
+	rte_prefetch0(at[0]);
+	vring_prefetch(at[1], bytes[1]);
+	f->marks = 0;
+	*second = (struct burst_seg){at[1], bytes[1]};
+	f->first = *second;
+	if (first_bytes != 0) {
+		f->first = (struct burst_seg){at[0] + v->hdr_bytes, first_bytes};
+		f->more = second;
+		f->n_more = 1;
+	}
+	f->bytes = first_bytes + bytes[1];
+	return at[0];
+}
+
+/* Chains in view, before anybody looks at their frames. */
+struct vring_brief {
+	uint64_t others; /* a bit for each that is not one descriptor of a usual length */
+	const uint8_t
+		*hdr[BURST_MAX]; /* of the others: where its header is, if vring_one() or _two() */
+};
+
+static inline const uint8_t *
+vring_hdr(const struct vring_view *v, const struct vring_brief *brief, uint16_t i,
+	  const struct frame *f)
+{
+	if (unlikely(brief->others & RTE_BIT64(i)))
+		return brief->hdr[i];
+	return f->first.at - v->hdr_bytes;
+}
+
+/* Head and request of a frame, which are read here and never again. */
 static inline void
 vring_look(const struct virtq *r, struct frame *f, const uint8_t *hdr)
 {
 	uint64_t request;
 
+	memcpy(f->head, f->first.at, FRAME_HEAD_BYTES);
 	memcpy(&request, hdr, sizeof(request));
-	/* Neither head nor request may be read from the guest again. */
 	rte_compiler_barrier();
 	frame_look(f);
 	if (unlikely((request & 0xffff) != 0)) {
@@ -212,54 +409,6 @@ vring_look(const struct virtq *r, struct frame *f, const uint8_t *hdr)
 		rte_compiler_barrier();
 		vnet_guest_take(f, r->features);
 	}
-}
-
-/* Makes the next frame of b of one piece. Returns false for what is no frame. */
-static inline bool
-vring_frame(const struct virtq *r, struct burst *b, const struct burst_seg *p)
-{
-	struct frame *f = &b->frame[b->n];
-	uint32_t bytes = p->bytes - r->hdr_bytes;
-
-	f->marks = 0;
-	f->first = (struct burst_seg){p->at + r->hdr_bytes, bytes};
-	f->bytes = bytes;
-	/* One comparison for "at least the head" and "not too long". */
-	if (likely(bytes - FRAME_HEAD_BYTES <= FRAME_BYTES_MAX - FRAME_HEAD_BYTES))
-		memcpy(f->head, f->first.at, FRAME_HEAD_BYTES);
-	else if (p->bytes >= r->hdr_bytes && bytes < FRAME_HEAD_BYTES)
-		frame_fill_head(f);
-	else
-		return false;
-	vring_look(r, f, p->at);
-	return true;
-}
-
-/* The same of two pieces, the virtio header in the first. */
-static inline bool
-vring_frame_of_two(const struct virtq *r, struct burst *b, const struct burst_seg *p)
-{
-	struct frame *f = &b->frame[b->n];
-
-	if (unlikely(p[0].bytes > FRAME_BYTES_MAX || p[1].bytes > FRAME_BYTES_MAX))
-		return false;
-	f->marks = 0;
-	f->first = p[1];
-	f->bytes = p[0].bytes + p[1].bytes - r->hdr_bytes;
-	if (p[0].bytes != r->hdr_bytes) {
-		f->first = (struct burst_seg){p[0].at + r->hdr_bytes, p[0].bytes - r->hdr_bytes};
-		f->more = &b->seg[b->n_segs];
-		f->n_more = 1;
-		b->seg[b->n_segs++] = p[1];
-	}
-	if (unlikely(f->bytes > FRAME_BYTES_MAX))
-		return false;
-	if (likely(f->first.bytes >= FRAME_HEAD_BYTES))
-		memcpy(f->head, f->first.at, FRAME_HEAD_BYTES);
-	else
-		frame_fill_head(f);
-	vring_look(r, f, p[0].at);
-	return true;
 }
 
 #endif

@@ -66,18 +66,19 @@ packed_read(const struct vring_packed_desc *at)
 	};
 }
 
-static inline bool
-packed_is_available(uint16_t flags, bool wrap)
+/* What the two bits of an available slot are. */
+static inline uint16_t
+packed_available(bool wrap)
 {
-	return !!(flags & PACKED_AVAIL) == wrap && !!(flags & PACKED_USED) != wrap;
+	return wrap ? PACKED_AVAIL : PACKED_USED;
 }
 
-/* Reads the slot if it is available. */
+/* Reads the slot. Returns whether it is available. */
 static inline bool
 packed_peek(const struct virtq *r, struct packed_pos at, struct packed_desc *d)
 {
 	*d = packed_read(&r->packed_ring.desc[at.slot]);
-	return packed_is_available(d->flags, at.wrap);
+	return (d->flags & (PACKED_AVAIL | PACKED_USED)) == packed_available(at.wrap);
 }
 
 /*
@@ -250,125 +251,120 @@ packed_left(const struct virtq *r)
 
 /* ---- from the guest ---------------------------------------------------------------------- */
 
-/* Brings a chain of one or two descriptors, in the ring or in a table, into view. Returns the number
- * of pieces, 0: of another form, or wrong. */
-static inline unsigned int
-packed_short_chain(const struct virtq *r, struct packed_pos at, uint16_t slots_max,
-		   struct packed_desc d, struct vring_chain *chain, struct burst_seg piece[2])
+/* Brings a chain of two descriptors in the ring, or of one or two in a table, into view: fills in *chain but
+ * for its bytes. Returns where its virtio header is; NULL: of another form, or wrong. */
+static inline const uint8_t *
+packed_short_chain(const struct virtq *r, const struct vring_view *v, struct packed_pos at,
+		   uint16_t slots_max, struct packed_desc d, struct frame *f,
+		   struct burst_seg *second, struct vring_chain *chain)
 {
 	const struct vring_packed_desc *table = NULL;
-	uint32_t n = 1;
+	struct packed_desc next;
+	uint32_t n = 2;
 
-	chain->slots = 1;
-	chain->id = d.id;
+	*chain = (struct vring_chain){.id = d.id, .slots = 1};
 	if (d.flags & VRING_DESC_F_INDIRECT) {
 		n = d.bytes / sizeof(*table);
 		if (unlikely((d.flags & VRING_DESC_F_NEXT) || n == 0 || n > 2 ||
 			     d.bytes % sizeof(*table) != 0))
-			return 0;
-		table = (const struct vring_packed_desc *)guestmem_at(r->mem, d.addr, d.bytes);
+			return NULL;
+		table = (const struct vring_packed_desc *)guestmem_at(v->mem, d.addr, d.bytes);
 		if (unlikely(!vring_is_aligned(table)))
-			return 0;
+			return NULL;
 		d = packed_read(table);
-	} else if (d.flags & VRING_DESC_F_NEXT) {
-		n = 2;
+	} else if (unlikely(!(d.flags & VRING_DESC_F_NEXT) || slots_max < 2)) {
+		return NULL;
 	}
-	if (unlikely((d.flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) ||
-		     !vring_piece(r, d.addr, d.bytes, &piece[0])))
-		return 0;
-	if (n == 2) {
-		if (table != NULL)
-			d = packed_read(&table[1]);
-		else if (unlikely(slots_max < 2 || !packed_peek(r, packed_step(r, at, 1), &d)))
-			return 0;
-		if (unlikely((d.flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) ||
-			     (table == NULL && (d.flags & VRING_DESC_F_NEXT)) ||
-			     piece[0].bytes < r->hdr_bytes ||
-			     !vring_piece(r, d.addr, d.bytes, &piece[1])))
-			return 0;
-		if (table == NULL) {
-			chain->slots = 2;
-			chain->id = d.id;
-		}
+	if (unlikely(d.flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)))
+		return NULL;
+	if (n == 1)
+		return vring_one(v, f, d.addr, d.bytes) ? f->first.at - v->hdr_bytes : NULL;
+	if (table != NULL) {
+		next = packed_read(&table[1]);
+	} else {
+		if (unlikely(!packed_peek(r, packed_step(r, at, 1), &next) ||
+			     (next.flags & VRING_DESC_F_NEXT)))
+			return NULL;
+		*chain = (struct vring_chain){.id = next.id, .slots = 2};
 	}
-	vring_prefetch(piece[n - 1].at, piece[n - 1].bytes);
-	return n;
+	if (unlikely(next.flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)))
+		return NULL;
+	return vring_two(v, f, second, (uint64_t[]){d.addr, next.addr},
+			 (uint32_t[]){d.bytes, next.bytes});
 }
 
-/* Chains in view whose frames are still to be made. */
-struct packed_brief {
-	unsigned int n; /* pieces */
-	struct burst_seg piece[2];
-};
-
-/* Makes the frames of the chains from .. to - 1. */
-static inline void
-packed_frames(const struct virtq *r, struct burst *b, const struct packed_brief *brief,
-	      uint16_t from, uint16_t to)
+/* Brings what is available into view. Returns the number of chains, and *why it is not more. The frames
+ * of brief->others that have no header are finished. */
+static inline uint16_t
+packed_chains(const struct virtq *r, const struct vring_view *v, struct burst *b,
+	      struct vring_brief *brief, enum vring_fault *why)
 {
-	uint16_t i;
+	const uint16_t kind = PACKED_AVAIL | PACKED_USED | VRING_DESC_KIND;
+	struct packed_pos at = packed_next(r);
+	const uint16_t size = r->size;
+	uint16_t n, offset = 0;
 
-	for (i = from; i < to; i++) {
-		b->token_of[b->n] = (uint8_t)i;
-		b->n += likely(brief[i].n == 1) ? vring_frame(r, b, brief[i].piece) :
-						  vring_frame_of_two(r, b, brief[i].piece);
+	for (n = 0; n < BURST_MAX && offset < size; n++) {
+		struct frame *f = &b->frame[n];
+		struct vring_chain chain;
+		struct packed_desc d;
+		struct vring_pieces p;
+
+		d = packed_read(&r->packed_ring.desc[at.slot]);
+		b->token[n].id = d.id;
+		b->token[n].offset = offset;
+		if (likely((d.flags & kind) == packed_available(at.wrap)) &&
+		    likely(vring_one(v, f, d.addr, d.bytes))) {
+			packed_prefetch(r, at.slot);
+			at = packed_step(r, at, 1);
+			offset++;
+			continue;
+		}
+		if ((d.flags & (PACKED_AVAIL | PACKED_USED)) != packed_available(at.wrap))
+			break;
+		packed_prefetch(r, at.slot);
+		brief->others |= RTE_BIT64(n);
+		brief->hdr[n] = packed_short_chain(r, v, at, (uint16_t)(size - offset), d, f,
+						   &b->second[n], &chain);
+		if (unlikely(brief->hdr[n] == NULL)) {
+			if (!vring_has_room(b))
+				break; /* in the next round */
+			vring_no_pieces(&p);
+			*why = packed_walk(r, at, (uint16_t)(size - offset), d, 0, &p, &chain);
+			if (*why != VRING_RUNS)
+				break;
+			vring_frame_of_pieces(r, b, f, &p);
+		}
+		b->token[n].id = chain.id;
+		offset += chain.slots;
+		at = packed_step(r, at, chain.slots);
 	}
+	b->token[n].offset = offset;
+	return n;
 }
 
 void
 vring_packed_rx(struct virtq *r, struct burst *b)
 {
-	struct packed_pos at = packed_next(r);
-	struct packed_brief brief[BURST_MAX];
-	uint16_t n, from = 0, offset = 0;
+	const struct vring_view v = vring_view(r);
+	enum vring_fault fault = VRING_RUNS;
+	struct vring_brief brief;
+	uint32_t bytes = 0;
+	uint16_t n, i;
 
-	for (n = 0; n < BURST_MAX; n++) {
-		struct vring_pieces p;
-		struct vring_chain chain;
-		enum vring_fault fault;
-		struct packed_desc d;
-		bool is_frame;
+	packed_prefetch_first(r, r->next, PACKED_AHEAD);
+	brief.others = 0;
+	n = packed_chains(r, &v, b, &brief, &fault);
+	for (i = 0; i < n && bytes < VRING_BURST_BYTES; i++) {
+		const uint8_t *hdr = vring_hdr(&v, &brief, i, &b->frame[i]);
 
-		if (offset >= r->size || !packed_peek(r, at, &d))
-			break;
-		if (n == 0)
-			packed_prefetch_first(r, at.slot, PACKED_AHEAD);
-		packed_prefetch(r, at.slot);
-		if (likely(!(d.flags & VRING_DESC_KIND) &&
-			   vring_piece(r, d.addr, d.bytes, brief[n].piece))) {
-			brief[n].n = 1;
-			vring_prefetch(brief[n].piece[0].at, d.bytes);
-			b->token[n].id = d.id;
-			b->token[n].offset = offset++;
-			at = packed_step(r, at, 1);
-			continue;
-		}
-		brief[n].n = packed_short_chain(r, at, (uint16_t)(r->size - offset), d, &chain,
-						brief[n].piece);
-		if (unlikely(brief[n].n == 0)) {
-			if (b->n_segs + FRAME_SEGS_MAX > BURST_SEGS_MAX)
-				break; /* no room to take it apart: in the next round */
-			packed_frames(r, b, brief, from, n);
-			from = n + 1;
-			vring_no_pieces(&p);
-			fault = packed_walk(r, at, (uint16_t)(r->size - offset), d, 0, &p, &chain);
-			if (fault != VRING_RUNS) {
-				from = n;
-				vring_stop(r, fault);
-				break;
-			}
-			is_frame = vring_frame_of_pieces(r, b, &p);
-			b->token_of[b->n] = (uint8_t)n;
-			b->n += is_frame;
-		}
-		b->token[n].id = chain.id;
-		b->token[n].offset = offset;
-		offset += chain.slots;
-		at = packed_step(r, at, chain.slots);
+		if (likely(hdr != NULL))
+			vring_look(r, &b->frame[i], hdr);
+		bytes += b->frame[i].bytes;
 	}
-	b->token[n].offset = offset;
-	b->n_tokens = n;
-	packed_frames(r, b, brief, from, n);
+	b->n = b->n_chains = i;
+	if (unlikely(fault != VRING_RUNS))
+		vring_stop(r, fault);
 }
 
 void
@@ -385,42 +381,16 @@ vring_packed_rx_done(struct virtq *r, const struct burst *b, uint16_t n)
 
 /* ---- to the guest ------------------------------------------------------------------------ */
 
-/* A slot whose one buffer holds a frame by itself. */
-struct packed_slot {
-	uint8_t *at;
-	uint64_t addr;
-	uint32_t bytes; /* that are written to it */
-	uint16_t id;
-	bool tag; /* the frame goes with its VLAN tag */
-};
-
-/* The slot's buffer, if it is one descriptor that is long enough for the frame. */
-static inline bool
-packed_slot(const struct virtq *r, const struct packed_desc *d, const struct frame *f, bool trunk,
-	    struct packed_slot *slot)
-{
-	slot->tag = vring_out_tag(f, trunk);
-	slot->bytes = r->hdr_bytes + vring_out_bytes(f, slot->tag);
-	if (unlikely(!vring_is_plain(f) || d->bytes < slot->bytes ||
-		     (d->flags & VRING_DESC_KIND) != VRING_DESC_F_WRITE))
-		return false;
-	slot->id = d->id;
-	slot->addr = d->addr;
-	slot->at = guestmem_at(r->mem, d->addr, d->bytes);
-	return likely(slot->at != NULL);
-}
-
 /* The frames that go into a slot's one buffer each, up to the first that does not. Returns how many.
  * *is_full: it stopped at a slot that is not available. */
-static uint16_t
-packed_tx_short(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
+static __rte_always_inline uint16_t
+packed_tx_short(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, bool trunk,
 		struct vring_sent *sent, bool *is_full)
 {
-	const struct dirty_log *log = atomic_load_explicit(&r->log, memory_order_relaxed);
 	const struct packed_used used = packed_used_from(r, VRING_DESC_F_WRITE);
+	const struct vring_view v = vring_view(r);
 	struct packed_pos at = packed_next(r);
-	struct packed_slot slot[BURST_MAX];
-	uint64_t total = 0;
+	struct vring_slot slot[VRING_SLOTS];
 	uint16_t i;
 
 	*is_full = false;
@@ -433,24 +403,15 @@ packed_tx_short(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
 			*is_full = true;
 			break;
 		}
-		if (unlikely(!packed_slot(r, &d, f[i], trunk, &slot[i])))
+		if (!vring_slot(&v, f[i], as_is, trunk, d.addr, d.bytes, d.flags, &slot[i]))
 			break;
-		vring_prefetch_write(slot[i].at, slot[i].bytes);
-		total += slot[i].bytes;
+		slot[i].id = d.id;
 		at = packed_step(r, at, 1);
 	}
 	n = i;
-	for (i = 0; i < n; i++)
-		vring_put(r, slot[i].at, f[i], slot[i].tag);
+	vring_put_all(r, &v, slot, f, n, as_is, sent);
 	for (i = n; i-- > 0;)
 		packed_use(r, &used, i, slot[i].id, slot[i].bytes);
-	if (unlikely(log != NULL)) {
-		rte_mb();
-		for (i = 0; i < n; i++)
-			dirty_log_mark(log, slot[i].addr, slot[i].bytes);
-	}
-	sent->packets += n;
-	sent->bytes += total - n * r->hdr_bytes;
 	packed_used(r, n);
 	packed_taken(r, n);
 	return n;
@@ -461,6 +422,7 @@ static bool
 packed_tx_long(struct virtq *r, const struct frame *f, bool tag, struct vring_sent *sent)
 {
 	uint32_t bytes = r->hdr_bytes + vring_out_bytes(f, tag), before = 0;
+	const struct vring_view v = vring_view(r);
 	struct vring_chain chain[VRING_CHAINS_MAX];
 	struct packed_pos at = packed_next(r);
 	struct vring_pieces p;
@@ -477,8 +439,15 @@ packed_tx_long(struct virtq *r, const struct frame *f, bool tag, struct vring_se
 			sent->full++;
 			return false;
 		}
-		fault = packed_walk(r, at, (uint16_t)(packed_left(r) - slots), d,
-				    VRING_DESC_F_WRITE, &p, &chain[n]);
+		if (likely((d.flags & VRING_DESC_KIND) == VRING_DESC_F_WRITE) &&
+		    vring_add_buffer(&v, &p, d.addr, d.bytes, bytes - before)) {
+			chain[n].id = d.id;
+			chain[n].slots = 1;
+			fault = VRING_RUNS;
+		} else {
+			fault = packed_walk(r, at, (uint16_t)(packed_left(r) - slots), d,
+					    VRING_DESC_F_WRITE, &p, &chain[n]);
+		}
 		if (fault == VRING_BAD_CHAIN && n > 0)
 			break; /* it takes more descriptors than we look at for one frame */
 		if (fault != VRING_RUNS) {
@@ -508,24 +477,32 @@ packed_tx_long(struct virtq *r, const struct frame *f, bool tag, struct vring_se
 }
 
 uint16_t
-vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
+vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, bool trunk,
 		struct vring_sent *sent)
 {
 	unsigned int skips = 0;
 	uint16_t done = 0;
+	uint32_t bytes;
 	bool is_full;
 
 	for (;;) {
-		done += packed_tx_short(r, &f[done], n - done, trunk, sent, &is_full);
+		done += as_is ? packed_tx_short(r, &f[done], n - done, true, trunk, sent,
+						&is_full) :
+				packed_tx_short(r, &f[done], n - done, false, trunk, sent,
+						&is_full);
 		if (done == n || is_full)
 			return done;
-		if (!packed_tx_long(r, f[done], vring_out_tag(f[done], trunk), sent)) {
-			if (!r->live)
+		/* What is as long as a frame that did not fit will not fit either. */
+		bytes = f[done]->bytes;
+		do {
+			if (!packed_tx_long(r, f[done], vring_out_tag(f[done], trunk), sent)) {
+				if (!r->live)
+					return done;
+				skips++;
+			}
+			if (++done == n || skips == VRING_SKIPS_MAX)
 				return done;
-			skips++;
-		}
-		if (++done == n || skips == VRING_SKIPS_MAX)
-			return done;
+		} while (f[done]->bytes >= bytes);
 	}
 }
 

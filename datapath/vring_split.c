@@ -12,6 +12,8 @@
  * rest goes through split_walk().
  */
 
+#define SPLIT_IN_LINE (RTE_CACHE_LINE_SIZE / sizeof(struct vring_desc))
+
 /* A descriptor, read once. */
 struct split_desc {
 	uint64_t addr;
@@ -40,10 +42,11 @@ split_available(const struct virtq *r)
 	return (uint16_t)(__atomic_load_n(&r->split.avail->idx, __ATOMIC_ACQUIRE) - r->next);
 }
 
+/* Entry `index` of the available ring: a head, which the ring may not have. */
 static inline uint16_t
-split_head(const struct virtq *r, uint16_t index)
+split_head(const struct vring_avail *avail, uint16_t size, uint16_t index)
 {
-	return __atomic_load_n(&r->split.avail->ring[index & (r->size - 1)], __ATOMIC_RELAXED);
+	return __atomic_load_n(&avail->ring[index & (size - 1)], __ATOMIC_RELAXED);
 }
 
 /* The table that an indirect descriptor names; NULL: wrong, or for split_walk() to read. *size is the
@@ -103,94 +106,104 @@ split_walk(const struct virtq *r, uint16_t head, uint16_t write, struct vring_pi
 
 /* ---- from the guest ---------------------------------------------------------------------- */
 
-/* One chain on its way to a frame. n 0: not of the short kinds, or wrong. */
-struct split_chain {
-	unsigned int n;
-	struct burst_seg piece[2];
-};
-
-/* Brings a chain of one or two descriptors into view, the first of which was read. */
-static inline void
-split_short_chain(const struct virtq *r, struct split_desc d, struct split_chain *c)
+/* Brings a chain of two descriptors, or an indirect one of one or two, into view. Returns where its
+ * virtio header is; NULL: of another form, or wrong. */
+static inline const uint8_t *
+split_short_chain(const struct virtq *r, const struct vring_view *v, struct split_desc d,
+		  struct frame *f, struct burst_seg *second)
 {
 	const struct vring_desc *table = r->split.desc;
+	struct split_desc next;
 	uint32_t size = r->size;
 
-	c->n = 0;
-	if (unlikely(d.flags & VRING_DESC_F_INDIRECT)) {
+	if (d.flags & VRING_DESC_F_INDIRECT) {
 		table = split_table(r, &d, &size);
 		if (unlikely(table == NULL))
-			return;
+			return NULL;
 		d = split_read(table);
+		if (!(d.flags & VRING_DESC_KIND))
+			return vring_one(v, f, d.addr, d.bytes) ? f->first.at - v->hdr_bytes : NULL;
 	}
-	if (unlikely((d.flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) ||
-		     !vring_piece(r, d.addr, d.bytes, &c->piece[0])))
-		return;
-	c->n = 1;
-	if (d.flags & VRING_DESC_F_NEXT) {
-		c->n = 0;
-		if (unlikely(d.next >= size))
-			return;
-		d = split_read(&table[d.next]);
-		if (unlikely((d.flags & VRING_DESC_KIND) || c->piece[0].bytes < r->hdr_bytes ||
-			     !vring_piece(r, d.addr, d.bytes, &c->piece[1])))
-			return;
-		c->n = 2;
-	}
-	vring_prefetch(c->piece[c->n - 1].at, c->piece[c->n - 1].bytes);
+	if (unlikely((d.flags & VRING_DESC_KIND) != VRING_DESC_F_NEXT || d.next >= size))
+		return NULL;
+	next = split_read(&table[d.next]);
+	if (unlikely(next.flags & VRING_DESC_KIND))
+		return NULL;
+	return vring_two(v, f, second, (uint64_t[]){d.addr, next.addr},
+			 (uint32_t[]){d.bytes, next.bytes});
 }
 
-/* A chain of any form. Returns VRING_RUNS, and then *is_frame says whether it is one. */
+/* A chain of any form. */
 static __rte_noinline enum vring_fault
-split_long_chain(const struct virtq *r, uint16_t head, struct burst *b, bool *is_frame)
+split_long_chain(const struct virtq *r, uint16_t head, struct burst *b, struct frame *f)
 {
 	struct vring_pieces p;
 	enum vring_fault fault;
 
 	vring_no_pieces(&p);
 	fault = split_walk(r, head, 0, &p);
-
 	if (fault == VRING_RUNS)
-		*is_frame = vring_frame_of_pieces(r, b, &p);
+		vring_frame_of_pieces(r, b, f, &p);
 	return fault;
 }
 
-/* Brings n available chains into view, as far as they are in the ring. Returns how many. */
-static uint16_t
-split_chains(const struct virtq *r, struct burst *b, uint16_t n, struct split_chain *chain)
+/* The first n chains of the burst, whose heads are known. */
+static inline void
+split_chains(const struct virtq *r, const struct vring_view *v, struct burst *b, uint16_t n,
+	     struct vring_brief *brief)
 {
+	const struct vring_desc *table = r->split.desc;
 	struct split_desc desc[BURST_MAX];
+	uint64_t others = 0, left;
 	uint16_t i;
 
 	for (i = 0; i < n; i++) {
-		uint16_t head = split_head(r, r->next + i);
+		struct split_desc d = split_read(&table[b->token[i].id]);
 
-		if (unlikely(head >= r->size))
+		if (likely(!(d.flags & VRING_DESC_KIND)) &&
+		    likely(vring_one(v, &b->frame[i], d.addr, d.bytes)))
+			continue;
+		others |= RTE_BIT64(i);
+		desc[i] = d;
+		if (d.flags & VRING_DESC_F_INDIRECT)
+			rte_prefetch0(guestmem_at(v->mem, d.addr, 1));
+	}
+	brief->others = others;
+	for (left = others; left != 0; left &= left - 1) {
+		i = (uint16_t)rte_bsf64(left);
+		brief->hdr[i] = split_short_chain(r, v, desc[i], &b->frame[i], &b->second[i]);
+	}
+}
+
+/* Notes the heads of up to n chains. Returns of how many: a number that the ring does not have ends
+ * it. */
+static inline uint16_t
+split_heads(const struct virtq *r, struct burst *b, uint16_t n)
+{
+	const struct vring_avail *avail = r->split.avail;
+	const struct vring_desc *desc = r->split.desc;
+	const uint16_t size = r->size, next = r->next;
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		uint16_t head = split_head(avail, size, next + i);
+
+		if (unlikely(head >= size))
 			break;
 		b->token[i].id = head;
-		rte_prefetch0(&r->split.desc[head]);
+		rte_prefetch0(&desc[head]);
 	}
-	n = i;
-	for (i = 0; i < n; i++) {
-		desc[i] = split_read(&r->split.desc[b->token[i].id]);
-		if (likely(!(desc[i].flags & VRING_DESC_F_INDIRECT)))
-			split_short_chain(r, desc[i], &chain[i]);
-		else
-			rte_prefetch0(guestmem_at(r->mem, desc[i].addr, 1));
-	}
-	for (i = 0; i < n; i++) {
-		if (unlikely(desc[i].flags & VRING_DESC_F_INDIRECT))
-			split_short_chain(r, desc[i], &chain[i]);
-	}
-	return n;
+	return i;
 }
 
 void
 vring_split_rx(struct virtq *r, struct burst *b)
 {
+	const struct vring_view v = vring_view(r);
 	uint16_t wanted = split_available(r), n, i;
-	struct split_chain chain[BURST_MAX];
 	enum vring_fault fault = VRING_RUNS;
+	struct vring_brief brief;
+	uint32_t bytes = 0;
 
 	if (wanted == 0)
 		return;
@@ -199,120 +212,106 @@ vring_split_rx(struct virtq *r, struct burst *b)
 		return;
 	}
 	wanted = RTE_MIN(wanted, (uint16_t)BURST_MAX);
-	n = split_chains(r, b, wanted, chain);
+	n = split_heads(r, b, wanted);
 	if (unlikely(n < wanted))
 		fault = VRING_BAD_HEAD;
-	for (i = 0; i < n; i++) {
-		bool is_frame = false;
+	split_chains(r, &v, b, n, &brief);
+	for (i = 0; i < n && bytes < VRING_BURST_BYTES; i++) {
+		struct frame *f = &b->frame[i];
+		const uint8_t *hdr = vring_hdr(&v, &brief, i, f);
+		enum vring_fault why;
 
-		b->token_of[b->n] = (uint8_t)i;
-		if (likely(chain[i].n == 1)) {
-			is_frame = vring_frame(r, b, chain[i].piece);
-		} else if (chain[i].n == 2) {
-			is_frame = vring_frame_of_two(r, b, chain[i].piece);
+		if (likely(hdr != NULL)) {
+			vring_look(r, f, hdr);
 		} else {
-			enum vring_fault why;
-
-			if (b->n_segs + FRAME_SEGS_MAX > BURST_SEGS_MAX) {
-				fault = VRING_RUNS;
-				break; /* no room to take it apart: in the next round */
-			}
-			why = split_long_chain(r, b->token[i].id, b, &is_frame);
+			if (!vring_has_room(b))
+				break;
+			why = split_long_chain(r, b->token[i].id, b, f);
 			if (why != VRING_RUNS) {
 				fault = why;
 				break;
 			}
 		}
-		b->n += is_frame;
+		bytes += f->bytes;
 	}
-	b->n_tokens = i;
+	b->n = b->n_chains = i;
 	if (unlikely(fault != VRING_RUNS))
 		vring_stop(r, fault);
 }
 
 /* Entry `index` of the used ring. */
 static inline void
-split_use(const struct virtq *r, uint16_t index, uint32_t id, uint32_t bytes)
+split_use(struct vring_used *used, uint16_t size, uint16_t index, uint32_t id, uint32_t bytes)
 {
 	const struct vring_used_elem entry = {.id = id, .len = bytes};
 
-	memcpy(&r->split.used->ring[index & (r->size - 1)], &entry, sizeof(entry));
+	memcpy(&used->ring[index & (size - 1)], &entry, sizeof(entry));
 }
 
 void
 vring_split_rx_done(struct virtq *r, const struct burst *b, uint16_t n)
 {
+	const uint16_t size = r->size, index = r->used;
+	struct vring_used *used = r->split.used;
 	uint16_t i;
 
 	for (i = 0; i < n; i++)
-		split_use(r, r->used + i, b->token[i].id, 0);
+		split_use(used, size, index + i, b->token[i].id, 0);
 	r->next += n;
 	r->used += n;
 }
 
 /* ---- to the guest ------------------------------------------------------------------------ */
 
-/* A buffer that holds a frame by itself. */
-struct split_slot {
-	uint8_t *at;
-	uint64_t addr;
-	uint32_t bytes; /* that are written to it */
-	bool tag; /* the frame goes with its VLAN tag */
-};
-
-/* Finds the buffer at the ring's entry `index` for the frame, and uses it, if it is one descriptor that
- * is long enough. */
-static inline bool
-split_slot(const struct virtq *r, uint16_t step, const struct frame *f, bool trunk,
-	   struct split_slot *slot)
-{
-	uint16_t id = split_head(r, r->next + step);
-	struct split_desc d;
-
-	if (unlikely(id >= r->size || !vring_is_plain(f)))
-		return false;
-	slot->tag = vring_out_tag(f, trunk);
-	slot->bytes = r->hdr_bytes + vring_out_bytes(f, slot->tag);
-	d = split_read(&r->split.desc[id]);
-	if (unlikely((d.flags & VRING_DESC_KIND) != VRING_DESC_F_WRITE || d.bytes < slot->bytes))
-		return false;
-	slot->addr = d.addr;
-	slot->at = guestmem_at(r->mem, d.addr, d.bytes);
-	if (unlikely(slot->at == NULL))
-		return false;
-	split_use(r, r->used + step, id, slot->bytes);
-	return true;
-}
-
-/* The frames that go into a buffer each, up to the first that does not. Returns how many. */
-static uint16_t
-split_tx_short(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
+/* The frames that go into a buffer each, up to the first that does not. Returns how many. Frame i goes to
+ * entry i from here of both rings: no chain is under way. */
+static __rte_always_inline uint16_t
+split_tx_short(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, bool trunk,
 	       struct vring_sent *sent)
 {
-	const struct dirty_log *log = atomic_load_explicit(&r->log, memory_order_relaxed);
-	struct split_slot slot[BURST_MAX];
-	uint64_t total = 0;
+	const struct vring_avail *avail = r->split.avail;
+	const struct vring_desc *desc = r->split.desc;
+	const uint16_t size = r->size, next = r->next;
+	struct vring_used *used = r->split.used;
+	const struct vring_view v = vring_view(r);
+	struct vring_slot slot[VRING_SLOTS];
 	uint16_t i;
 
-	for (i = 0; i < n; i++)
-		rte_prefetch0(&r->split.desc[split_head(r, r->next + i) & (r->size - 1)]);
-	for (i = 0; i < n && likely(split_slot(r, i, f[i], trunk, &slot[i])); i++) {
-		vring_prefetch_write(slot[i].at, slot[i].bytes);
-		total += slot[i].bytes;
+	/* Once for each line of descriptors that are used in their order. */
+	for (i = 0; i < n; i += SPLIT_IN_LINE)
+		rte_prefetch0(&desc[split_head(avail, size, next + i)]);
+	for (i = 0; i < n; i++) {
+		uint16_t head = split_head(avail, size, next + i);
+		struct split_desc d;
+
+		if (unlikely(head >= size))
+			break;
+		d = split_read(&desc[head]);
+		if (!vring_slot(&v, f[i], as_is, trunk, d.addr, d.bytes, d.flags, &slot[i]))
+			break;
+		split_use(used, size, next + i, head, slot[i].bytes);
 	}
 	n = i;
-	for (i = 0; i < n; i++)
-		vring_put(r, slot[i].at, f[i], slot[i].tag);
-	if (unlikely(log != NULL)) {
-		rte_mb();
-		for (i = 0; i < n; i++)
-			dirty_log_mark(log, slot[i].addr, slot[i].bytes);
-	}
-	sent->packets += n;
-	sent->bytes += total - n * r->hdr_bytes;
+	vring_put_all(r, &v, slot, f, n, as_is, sent);
 	r->next += n;
 	r->used += n;
 	return n;
+}
+
+/* Adds the pieces of the chain `head`, of which at most `bytes` bytes are used. */
+static inline enum vring_fault
+split_buffer(const struct virtq *r, const struct vring_view *v, uint16_t head, uint32_t bytes,
+	     struct vring_pieces *p)
+{
+	struct split_desc d;
+
+	if (unlikely(head >= r->size))
+		return VRING_BAD_HEAD;
+	d = split_read(&r->split.desc[head]);
+	if (likely((d.flags & VRING_DESC_KIND) == VRING_DESC_F_WRITE) &&
+	    vring_add_buffer(v, p, d.addr, d.bytes, bytes))
+		return VRING_RUNS;
+	return split_walk(r, head, VRING_DESC_F_WRITE, p);
 }
 
 /* One frame into as many buffers as it takes. Returns false where it did not go in. */
@@ -321,8 +320,9 @@ split_tx_long(struct virtq *r, const struct frame *f, uint16_t available, bool t
 	      struct vring_sent *sent)
 {
 	uint32_t bytes = r->hdr_bytes + vring_out_bytes(f, tag), before = 0;
-	struct vring_pieces p;
+	const struct vring_view v = vring_view(r);
 	struct vring_chain chain[VRING_CHAINS_MAX];
+	struct vring_pieces p;
 	enum vring_fault fault;
 	uint16_t n = 0, i;
 
@@ -332,9 +332,8 @@ split_tx_long(struct virtq *r, const struct frame *f, uint16_t available, bool t
 			sent->full++;
 			return false;
 		}
-		chain[n].id = split_head(r, r->next + n);
-		fault = chain[n].id < r->size ? split_walk(r, chain[n].id, VRING_DESC_F_WRITE, &p) :
-						VRING_BAD_HEAD;
+		chain[n].id = split_head(r->split.avail, r->size, r->next + n);
+		fault = split_buffer(r, &v, chain[n].id, bytes - before, &p);
 		if (fault == VRING_BAD_CHAIN && n > 0)
 			break; /* it takes more descriptors than we look at for one frame */
 		if (fault != VRING_RUNS) {
@@ -350,7 +349,7 @@ split_tx_long(struct virtq *r, const struct frame *f, uint16_t available, bool t
 	}
 	vring_scatter(r, &p, f, tag, n);
 	for (i = 0; i < n; i++)
-		split_use(r, r->used + i, chain[i].id, chain[i].bytes);
+		split_use(r->split.used, r->size, r->used + i, chain[i].id, chain[i].bytes);
 	sent->packets++;
 	sent->bytes += bytes - r->hdr_bytes;
 	r->next += n;
@@ -359,32 +358,39 @@ split_tx_long(struct virtq *r, const struct frame *f, uint16_t available, bool t
 }
 
 uint16_t
-vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
+vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, bool trunk,
 	       struct vring_sent *sent)
 {
 	uint16_t done = 0, some, available = split_available(r);
 	unsigned int skips = 0;
+	uint32_t bytes;
 
 	if (unlikely(available > r->size)) {
 		vring_stop(r, VRING_BAD_INDEX);
 		return 0;
 	}
 	for (;;) {
-		some = split_tx_short(r, &f[done], RTE_MIN(available, (uint16_t)(n - done)), trunk,
-				      sent);
+		some = RTE_MIN(available, (uint16_t)(n - done));
+		some = as_is ? split_tx_short(r, &f[done], some, true, trunk, sent) :
+			       split_tx_short(r, &f[done], some, false, trunk, sent);
 		done += some;
 		available -= some;
 		if (done == n || available == 0)
 			return done;
-		some = r->next;
-		if (!split_tx_long(r, f[done], available, vring_out_tag(f[done], trunk), sent)) {
-			if (!r->live)
+		/* What is as long as a frame that did not fit will not fit either. */
+		bytes = f[done]->bytes;
+		do {
+			some = r->next;
+			if (!split_tx_long(r, f[done], available, vring_out_tag(f[done], trunk),
+					   sent)) {
+				if (!r->live)
+					return done;
+				skips++;
+			}
+			available -= r->next - some;
+			if (++done == n || available == 0 || skips == VRING_SKIPS_MAX)
 				return done;
-			skips++;
-		}
-		available -= r->next - some;
-		if (++done == n || available == 0 || skips == VRING_SKIPS_MAX)
-			return done;
+		} while (f[done]->bytes >= bytes);
 	}
 }
 

@@ -440,9 +440,12 @@ check_frame(const struct frame *f)
 
 /* As forwarding does: what goes to an output that takes it as it is. */
 static uint16_t
-choose_frames(struct input *in, struct burst *b, const struct virtq *to, struct frame **out)
+choose_frames(struct input *in, struct burst *b, const struct virtq *to, bool trunk,
+	      struct frame **out, bool *as_is)
 {
 	uint16_t i, n = 0;
+
+	*as_is = true;
 
 	for (i = 0; i < b->n; i++) {
 		struct frame *f = &b->frame[i];
@@ -453,6 +456,7 @@ choose_frames(struct input *in, struct burst *b, const struct virtq *to, struct 
 			continue;
 		frame_set_vlan(f, one_in(in, 2) ? 0 : (uint16_t)(1 + take_below(in, 4094)));
 		f->uses = 1;
+		*as_is &= f->marks == 0 && (!trunk || f->vlan == 0);
 		out[n++] = f;
 	}
 	return n;
@@ -465,20 +469,20 @@ round_trip(struct input *in, struct guest *from, struct guest *to)
 	struct frame *frame[BURST_MAX];
 	struct vring_sent sent = {0};
 	struct virtq *rx = &from->ring, *tx = &to->ring;
-	bool trunk = one_in(in, 2);
+	bool trunk = one_in(in, 2), as_is;
 	uint16_t n, done, taken;
 
-	b.n = b.n_segs = b.n_tokens = 0;
+	b.n = b.n_segs = b.n_chains = 0;
 	if (!rx->live || !tx->live)
 		return;
 	if (rx->packed)
 		vring_packed_rx(rx, &b);
 	else
 		vring_split_rx(rx, &b);
-	CHECK(b.n <= BURST_MAX && b.n <= b.n_tokens && b.n_tokens <= BURST_MAX);
-	n = choose_frames(in, &b, tx, frame);
-	done = tx->packed ? vring_packed_tx(tx, frame, n, trunk, &sent) :
-			    vring_split_tx(tx, frame, n, trunk, &sent);
+	CHECK(b.n <= BURST_MAX && b.n == b.n_chains);
+	n = choose_frames(in, &b, tx, trunk, frame, &as_is);
+	done = tx->packed ? vring_packed_tx(tx, frame, n, as_is, trunk, &sent) :
+			    vring_split_tx(tx, frame, n, as_is, trunk, &sent);
 	CHECK(done <= n && sent.packets + sent.full + sent.too_long == done);
 	if (tx->packed)
 		vring_packed_publish(tx);

@@ -69,7 +69,8 @@ fake_own(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 }
 
 static void
-fake_frames(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n, bool trunk)
+fake_frames(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n, bool as_is,
+	    bool trunk)
 {
 	uint8_t from[FRAME_ROOM], to[FRAME_ROOM + 4];
 	uint16_t i;
@@ -80,6 +81,8 @@ fake_frames(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n,
 		bool tagged = trunk && f[i]->vlan != 0;
 		uint32_t skip = f[i]->tagged ? 16 : 12;
 
+		assert_true(!as_is || (f[i]->marks == 0 && !tagged &&
+				       !burst_exceeds_mtu(frame_l3_bytes(f[i]), q->port->mtu)));
 		frame_read(f[i], 0, f[i]->bytes, from);
 		memcpy(to, from, 12);
 		memcpy(to + 12, tag, tagged ? 4 : 0);

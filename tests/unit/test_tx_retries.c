@@ -26,20 +26,20 @@ static struct {
 	unsigned int breaks_at; /* the look at which it breaks its ring; 0: never */
 } look;
 
-uint16_t __real_vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
-			       struct vring_sent *sent);
-uint16_t __wrap_vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
-			       struct vring_sent *sent);
+uint16_t __real_vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is,
+			       bool trunk, struct vring_sent *sent);
+uint16_t __wrap_vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is,
+			       bool trunk, struct vring_sent *sent);
 
 uint16_t
-__wrap_vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool trunk,
+__wrap_vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, bool trunk,
 		      struct vring_sent *sent)
 {
 	uint16_t done;
 
 	if (++look.n == look.breaks_at)
 		to.guest[TO_GUEST].split.avail->idx += 30000;
-	done = __real_vring_split_tx(r, f, n, trunk, sent);
+	done = __real_vring_split_tx(r, f, n, as_is, trunk, sent);
 	guest_gives(&to, TO_GUEST, look.gives);
 	return done;
 }

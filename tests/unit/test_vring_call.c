@@ -299,7 +299,7 @@ nothing_used_is_nothing_to_tell(bool packed, uint64_t features)
 		lcore_polls(&from);
 		vring_direct_tx_frames(&to.queue, &burst,
 				       (struct frame *[]){&burst.frame[0], &burst.frame[1]}, 2,
-				       false);
+				       false, false);
 		vring_direct_rx_done(&from.queue, &burst, 0);
 		assert_int_equal(calls(&to, TO_GUEST), 0);
 		assert_int_equal(calls(&from, FROM_GUEST), 0);

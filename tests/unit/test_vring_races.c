@@ -108,8 +108,8 @@ a_burst_from_a_ring_takes_each_slot_once(void **state)
 		receive();
 		watch_end();
 		assert_int_equal(burst.n, size);
-		assert_int_equal(burst.token[burst.n_tokens].offset, size);
-		vring_packed_rx_done(ring, &burst, burst.n_tokens);
+		assert_int_equal(burst.token[burst.n_chains].offset, size);
+		vring_packed_rx_done(ring, &burst, burst.n_chains);
 		assert_int_equal(ring->used, 0);
 		assert_false(ring->used_wrap);
 		publish();
@@ -131,8 +131,8 @@ a_chain_does_not_go_on_in_the_next_lap(void **state)
 		receive();
 		watch_end();
 		assert_stopped(VRING_BAD_CHAIN);
-		assert_int_equal(burst.n_tokens, size - 1);
-		assert_int_equal(burst.token[burst.n_tokens].offset, size - 1);
+		assert_int_equal(burst.n_chains, size - 1);
+		assert_int_equal(burst.token[burst.n_chains].offset, size - 1);
 		close_ring(state);
 	}
 }
