@@ -5,7 +5,8 @@ To add one, add a line. `tso` starts the peers with segmentation offload; `half_
 scenario whose rate, halved, a latency scenario runs at; `settings` are sluice's, of each of its two
 ports, while its peers stay as they are; `variants` are compared with each other instead of with the
 peers: sluice alone, the first one with each of the others. Rings have 256 entries, and receive buffers
-2 KiB, unless large frames would fill them before a burst is through.
+2 KiB; where large frames would fill them before a burst is through, there are 1,024 to receive, the most
+that QEMU gives a guest.
 """
 
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ SCENARIOS = {s.name: s for s in (
     _scenario("packed-both", "64 B, packed ring, both ways", "--size 64 --ring packed --both"),
     _scenario("512", "512 B one way", "--size 512"),
     _scenario("1518", "1518 B one way", "--size 1518"),
-    _scenario("9000", "9000 B one way", "--size 9000 --queue-size 1024"),
+    _scenario("9000", "9000 B one way", "--size 9000 --rx-queue-size 1024"),
     _scenario("imix", "IMIX, 1,000 flows; sluice: learning, VLAN, spoof check",
               "--size imix --flows 1000", settings=CHECKED),
     _scenario("dirty-log", "64 B with the dirty log on", "--size 64",
@@ -62,5 +63,5 @@ SCENARIOS = {s.name: s for s in (
     _scenario("latency-64", "64 B at half of OVS's rate", "--size 64 --latency", half_of="64"),
     _scenario("latency-1518", "1518 B at half of OVS's rate", "--size 1518 --latency",
               half_of="1518"),
-    _scenario("64k-tso", "64 KiB TSO", "--size 65000 --queue-size 1024 --rx-buffer 4096", tso=True),
+    _scenario("64k-tso", "64 KiB TSO", "--size 65000 --rx-queue-size 1024 --rx-buffer 4096", tso=True),
 )}

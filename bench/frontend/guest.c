@@ -40,6 +40,7 @@ rx_ring_config(const struct options *options)
 {
 	struct ring_config cfg = options->tx_ring;
 
+	cfg.size = options->rx_ring_size;
 	cfg.device_writes = true;
 	cfg.indirect = false;
 	cfg.segments = 1;

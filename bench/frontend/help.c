@@ -38,6 +38,7 @@ static const char help_text[] =
 	"\n"
 	"Rings\n"
 	"  --ring split|packed (split)    --queue-size N (256)    --queues PAIRS (1)\n"
+	"  --rx-queue-size N   of the rings to receive (--queue-size)\n"
 	"  --layout single|two|indirect|chain   what a frame to be sent looks like: one descriptor;\n"
 	"                      header and data; an indirect table; a chain (single)\n"
 	"  --segments N        of a chain (4) or an indirect table (2), header included\n"

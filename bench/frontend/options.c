@@ -37,6 +37,7 @@ enum option_id {
 	OPT_GSO_SIZE,
 	OPT_RING,
 	OPT_QUEUE_SIZE,
+	OPT_RX_QUEUE_SIZE,
 	OPT_QUEUES,
 	OPT_LAYOUT,
 	OPT_SEGMENTS,
@@ -81,6 +82,7 @@ static const struct option long_options[] = {
 	{"gso-size", required_argument, NULL, OPT_GSO_SIZE},
 	{"ring", required_argument, NULL, OPT_RING},
 	{"queue-size", required_argument, NULL, OPT_QUEUE_SIZE},
+	{"rx-queue-size", required_argument, NULL, OPT_RX_QUEUE_SIZE},
 	{"queues", required_argument, NULL, OPT_QUEUES},
 	{"layout", required_argument, NULL, OPT_LAYOUT},
 	{"segments", required_argument, NULL, OPT_SEGMENTS},
@@ -326,6 +328,7 @@ static const struct number {
 	NUMBER(OPT_STREAM_BASE, "stream-base", 0, 65535, stream_base),
 	NUMBER(OPT_GSO_SIZE, "gso-size", 64, 65000, gso_bytes),
 	NUMBER(OPT_QUEUE_SIZE, "queue-size", 4, 32768, tx_ring.size),
+	NUMBER(OPT_RX_QUEUE_SIZE, "rx-queue-size", 4, 32768, rx_ring_size),
 	NUMBER(OPT_QUEUES, "queues", 1, 64, queues),
 	NUMBER(OPT_SEGMENTS, "segments", 1, 64, segments),
 	NUMBER(OPT_RX_BUFFER, "rx-buffer", 256, 65600, rx_buffer_bytes),
@@ -476,6 +479,8 @@ complete(struct options *o)
 	else if (o->duration_s < 0)
 		o->duration_s = o->count > 0 ? 0 : 5;
 	o->latency |= o->rate_pps > 0;
+	if (o->rx_ring_size == 0)
+		o->rx_ring_size = o->tx_ring.size;
 }
 
 static int
@@ -487,6 +492,10 @@ check(const struct options *o, struct err *err)
 	if (tx->size & (tx->size - 1))
 		return err_set_param(err, EINVAL, "bad-option", "queue-size",
 				     "--queue-size %u: must be a power of two.", tx->size);
+	if (o->rx_ring_size & (o->rx_ring_size - 1))
+		return err_set_param(err, EINVAL, "bad-option", "rx-queue-size",
+				     "--rx-queue-size %u: must be a power of two.",
+				     o->rx_ring_size);
 	if (!tx->indirect && tx->segments > tx->size / 2)
 		return err_set_param(err, EINVAL, "bad-option", "segments",
 				     "--segments %u: at most half of --queue-size.", tx->segments);

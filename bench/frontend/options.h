@@ -26,6 +26,7 @@ struct options {
 	/* guests and rings */
 	unsigned int queues; /* pairs */
 	struct ring_config tx_ring;
+	uint16_t rx_ring_size; /* descriptors; set to that of tx_ring where it was not named */
 	uint16_t segments; /* --segments; 0: as the layout says, and so in tx_ring */
 	bool mergeable;
 	bool accept_csum; /* GUEST_CSUM */

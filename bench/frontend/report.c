@@ -228,18 +228,19 @@ config_json(const struct options *options)
 {
 	const struct ring_config *tx = &options->tx_ring;
 
-	return json_pack("{s:i, s:i, s:s, s:i, s:i, s:b, s:b, s:b, s:b, s:i, s:s, s:i, s:b, s:f, "
+	return json_pack("{s:i, s:i, s:s, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:i, s:s, s:i, s:b, s:f, "
 			 "s:f, s:I, s:i, s:b, s:b, s:i, s:i, s:b}",
 			 "guests", (int)options->guests, "queues", (int)options->queues, "ring",
 			 tx->kind == RING_SPLIT ? "split" : "packed", "queue_size", tx->size,
-			 "segments", tx->segments, "indirect", tx->indirect, "event_idx",
-			 tx->event_idx, "in_order", tx->in_order, "mergeable", options->mergeable,
-			 "rx_buffer", (int)options->rx_buffer_bytes, "size", options->size_text,
-			 "flows", (int)options->flows, "both", options->both_ways, "rate",
-			 options->rate_pps, "duration", options->duration_s, "count",
-			 (json_int_t)options->count, "burst", (int)options->burst, "verify",
-			 options->verify, "csum", options->csum_offload, "gso", options->gso_bytes,
-			 "cpu", options->cpu, "shuffled", options->shuffled);
+			 "rx_queue_size", options->rx_ring_size, "segments", tx->segments,
+			 "indirect", tx->indirect, "event_idx", tx->event_idx, "in_order",
+			 tx->in_order, "mergeable", options->mergeable, "rx_buffer",
+			 (int)options->rx_buffer_bytes, "size", options->size_text, "flows",
+			 (int)options->flows, "both", options->both_ways, "rate", options->rate_pps,
+			 "duration", options->duration_s, "count", (json_int_t)options->count,
+			 "burst", (int)options->burst, "verify", options->verify, "csum",
+			 options->csum_offload, "gso", options->gso_bytes, "cpu", options->cpu,
+			 "shuffled", options->shuffled);
 }
 
 static json_t *
