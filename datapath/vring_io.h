@@ -258,8 +258,8 @@ struct vring_slot {
 	bool tag; /* the frame goes with its VLAN tag */
 };
 
-/* Two more than are used, for vring_put_all(). */
-#define VRING_SLOTS (BURST_MAX + 2)
+/* One more than are used, for vring_put_all(). */
+#define VRING_SLOTS (BURST_MAX + 1)
 
 /* Whether one descriptor is such a buffer for the frame. */
 static __rte_always_inline bool
@@ -277,22 +277,24 @@ vring_slot(const struct vring_view *v, const struct frame *f, bool as_is, bool t
 }
 
 /*
- * Of a longer frame's buffer the lines behind the first two are asked for while frames before it are
- * copied: the hardware would find out with each frame anew that it goes on. Not the first two, which
- * the guest's core has, too, and not the source: that gains nothing, or costs (doc/performance.md).
+ * Of a long frame's buffer the lines behind the first few are asked for while the frame before is
+ * copied: the hardware would find out with each frame anew that it goes on. Not the first ones: the
+ * guest's core has them, too, looked at or only prefetched, and to ask for such lines early costs more
+ * than it gains, as asking for the source's does (doc/performance.md).
  */
-#define VRING_AHEAD_MIN 512U
-#define VRING_AHEAD_MAX 1536U
+#define VRING_AHEAD_MIN 768U
+#define VRING_AHEAD_FROM (6 * RTE_CACHE_LINE_SIZE)
+#define VRING_AHEAD_TO 1536U
 
 static inline void
 vring_prefetch_slot(const struct vring_slot *slot)
 {
-	uint32_t i = 2 * RTE_CACHE_LINE_SIZE;
+	uint32_t i = VRING_AHEAD_FROM;
 
 	do {
 		__builtin_prefetch(slot->at + i, 1);
 		i += RTE_CACHE_LINE_SIZE;
-	} while (i < slot->bytes && i < VRING_AHEAD_MAX);
+	} while (i < slot->bytes && i < VRING_AHEAD_TO);
 }
 
 /* Copies n frames into their slots, and notes what was written. */
@@ -304,10 +306,10 @@ vring_put_all(const struct virtq *r, const struct vring_view *v, struct vring_sl
 	uint64_t bytes = 0;
 	uint16_t i;
 
-	slot[n].bytes = slot[n + 1].bytes = 0;
+	slot[n].bytes = 0;
 	for (i = 0; i < n; i++) {
-		if (slot[i + 2].bytes >= VRING_AHEAD_MIN)
-			vring_prefetch_slot(&slot[i + 2]);
+		if (slot[i + 1].bytes >= VRING_AHEAD_MIN)
+			vring_prefetch_slot(&slot[i + 1]);
 		bytes += slot[i].bytes;
 		vring_put(v, slot[i].at, f[i], as_is, slot[i].tag);
 	}
@@ -327,54 +329,49 @@ vring_has_head(uint32_t bytes)
 	return likely(bytes - FRAME_HEAD_BYTES <= FRAME_BYTES_MAX - FRAME_HEAD_BYTES);
 }
 
-/* A frame of one piece. Returns false where it is shorter, or not in the guest's memory. */
-static inline bool
-vring_one(const struct vring_view *v, struct frame *f, uint64_t addr, uint32_t bytes)
+/* A frame of one piece, behind `skip` bytes of header. Returns where the piece is; NULL: the frame is shorter
+ * than a head, or not in the guest's memory. */
+static inline const uint8_t *
+vring_one(const struct vring_view *v, struct frame *f, uint64_t addr, uint32_t bytes, uint32_t skip)
 {
-	uint32_t frame_bytes = bytes - v->hdr_bytes;
+	uint32_t frame_bytes = bytes - skip;
 	const uint8_t *at;
 
 	if (unlikely(!vring_has_head(frame_bytes)))
-		return false;
+		return NULL;
 	at = vring_at(v, addr, bytes);
 	if (unlikely(at == NULL))
-		return false;
+		return NULL;
 	vring_prefetch(at, bytes);
 	f->marks = 0;
-	f->first = (struct burst_seg){at + v->hdr_bytes, frame_bytes};
+	f->first = (struct burst_seg){at + skip, frame_bytes};
 	f->bytes = frame_bytes;
-	return true;
+	return at;
 }
 
 /* The same of two pieces, the virtio header and perhaps more in the first; `second` stays with the frame.
  * Returns where the header is, or NULL. */
 static inline const uint8_t *
-vring_two(const struct vring_view *v, struct frame *f, struct burst_seg *second,
-	  const uint64_t addr[2], const uint32_t bytes[2])
+vring_two(const struct vring_view *v, struct frame *f, struct burst_seg *second, uint64_t addr,
+	  uint32_t bytes, uint64_t second_addr, uint32_t second_bytes)
 {
-	uint32_t first_bytes = bytes[0] - v->hdr_bytes;
-	const uint8_t *at[2];
+	const uint8_t *at;
 
-	if (unlikely(bytes[0] < v->hdr_bytes || bytes[1] > FRAME_BYTES_MAX ||
-		     !vring_has_head(first_bytes != 0 ? first_bytes : bytes[1]) ||
-		     first_bytes + bytes[1] > FRAME_BYTES_MAX))
-		return NULL;
-	at[0] = vring_at(v, addr[0], bytes[0]);
-	at[1] = vring_at(v, addr[1], bytes[1]);
-	if (unlikely(at[0] == NULL || at[1] == NULL))
-		return NULL;
-	rte_prefetch0(at[0]);
-	vring_prefetch(at[1], bytes[1]);
-	f->marks = 0;
-	*second = (struct burst_seg){at[1], bytes[1]};
-	f->first = *second;
-	if (first_bytes != 0) {
-		f->first = (struct burst_seg){at[0] + v->hdr_bytes, first_bytes};
-		f->more = second;
-		f->n_more = 1;
+	if (likely(bytes == v->hdr_bytes)) {
+		at = vring_at(v, addr, bytes);
+		rte_prefetch0(at);
+		return vring_one(v, f, second_addr, second_bytes, 0) != NULL ? at : NULL;
 	}
-	f->bytes = first_bytes + bytes[1];
-	return at[0];
+	at = vring_one(v, f, addr, bytes, v->hdr_bytes);
+	second->at = vring_at(v, second_addr, second_bytes);
+	second->bytes = second_bytes;
+	if (unlikely(at == NULL || second->at == NULL || second_bytes > FRAME_BYTES_MAX - f->bytes))
+		return NULL;
+	vring_prefetch(second->at, second_bytes);
+	f->more = second;
+	f->n_more = 1;
+	f->bytes += second_bytes;
+	return at;
 }
 
 /* Chains in view, before anybody looks at their frames. */

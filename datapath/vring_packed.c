@@ -278,7 +278,7 @@ packed_short_chain(const struct virtq *r, const struct vring_view *v, struct pac
 	if (unlikely(d.flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)))
 		return NULL;
 	if (n == 1)
-		return vring_one(v, f, d.addr, d.bytes) ? f->first.at - v->hdr_bytes : NULL;
+		return vring_one(v, f, d.addr, d.bytes, v->hdr_bytes);
 	if (table != NULL) {
 		next = packed_read(&table[1]);
 	} else {
@@ -289,8 +289,7 @@ packed_short_chain(const struct virtq *r, const struct vring_view *v, struct pac
 	}
 	if (unlikely(next.flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)))
 		return NULL;
-	return vring_two(v, f, second, (uint64_t[]){d.addr, next.addr},
-			 (uint32_t[]){d.bytes, next.bytes});
+	return vring_two(v, f, second, d.addr, d.bytes, next.addr, next.bytes);
 }
 
 /* Brings what is available into view. Returns the number of chains, and *why it is not more. The frames
@@ -314,7 +313,7 @@ packed_chains(const struct virtq *r, const struct vring_view *v, struct burst *b
 		b->token[n].id = d.id;
 		b->token[n].offset = offset;
 		if (likely((d.flags & kind) == packed_available(at.wrap)) &&
-		    likely(vring_one(v, f, d.addr, d.bytes))) {
+		    likely(vring_one(v, f, d.addr, d.bytes, v->hdr_bytes) != NULL)) {
 			packed_prefetch(r, at.slot);
 			at = packed_step(r, at, 1);
 			offset++;

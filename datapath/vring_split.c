@@ -106,31 +106,37 @@ split_walk(const struct virtq *r, uint16_t head, uint16_t write, struct vring_pi
 
 /* ---- from the guest ---------------------------------------------------------------------- */
 
-/* Brings a chain of two descriptors, or an indirect one of one or two, into view. Returns where its
+/* Brings a chain of two descriptors of one table into view, the first of which was read. Returns where its
  * virtio header is; NULL: of another form, or wrong. */
 static inline const uint8_t *
-split_short_chain(const struct virtq *r, const struct vring_view *v, struct split_desc d,
-		  struct frame *f, struct burst_seg *second)
+split_two(const struct vring_view *v, const struct vring_desc *table, uint32_t size,
+	  struct split_desc d, struct frame *f, struct burst_seg *second)
 {
-	const struct vring_desc *table = r->split.desc;
 	struct split_desc next;
-	uint32_t size = r->size;
 
-	if (d.flags & VRING_DESC_F_INDIRECT) {
-		table = split_table(r, &d, &size);
-		if (unlikely(table == NULL))
-			return NULL;
-		d = split_read(table);
-		if (!(d.flags & VRING_DESC_KIND))
-			return vring_one(v, f, d.addr, d.bytes) ? f->first.at - v->hdr_bytes : NULL;
-	}
 	if (unlikely((d.flags & VRING_DESC_KIND) != VRING_DESC_F_NEXT || d.next >= size))
 		return NULL;
 	next = split_read(&table[d.next]);
 	if (unlikely(next.flags & VRING_DESC_KIND))
 		return NULL;
-	return vring_two(v, f, second, (uint64_t[]){d.addr, next.addr},
-			 (uint32_t[]){d.bytes, next.bytes});
+	return vring_two(v, f, second, d.addr, d.bytes, next.addr, next.bytes);
+}
+
+/* The same of an indirect descriptor, whose table has one or two. */
+static inline const uint8_t *
+split_indirect(const struct virtq *r, const struct vring_view *v, struct split_desc d,
+	       struct frame *f, struct burst_seg *second)
+{
+	const struct vring_desc *table;
+	uint32_t size;
+
+	table = split_table(r, &d, &size);
+	if (unlikely(table == NULL))
+		return NULL;
+	d = split_read(table);
+	if (!(d.flags & VRING_DESC_KIND))
+		return vring_one(v, f, d.addr, d.bytes, v->hdr_bytes);
+	return split_two(v, table, size, d, f, second);
 }
 
 /* A chain of any form. */
@@ -153,25 +159,30 @@ split_chains(const struct virtq *r, const struct vring_view *v, struct burst *b,
 	     struct vring_brief *brief)
 {
 	const struct vring_desc *table = r->split.desc;
+	uint64_t others = 0, indirect = 0;
 	struct split_desc desc[BURST_MAX];
-	uint64_t others = 0, left;
+	const uint16_t size = r->size;
 	uint16_t i;
 
 	for (i = 0; i < n; i++) {
 		struct split_desc d = split_read(&table[b->token[i].id]);
 
 		if (likely(!(d.flags & VRING_DESC_KIND)) &&
-		    likely(vring_one(v, &b->frame[i], d.addr, d.bytes)))
+		    likely(vring_one(v, &b->frame[i], d.addr, d.bytes, v->hdr_bytes) != NULL))
 			continue;
 		others |= RTE_BIT64(i);
-		desc[i] = d;
-		if (d.flags & VRING_DESC_F_INDIRECT)
+		if (d.flags & VRING_DESC_F_INDIRECT) {
+			indirect |= RTE_BIT64(i);
+			desc[i] = d;
 			rte_prefetch0(guestmem_at(v->mem, d.addr, 1));
+		} else {
+			brief->hdr[i] = split_two(v, table, size, d, &b->frame[i], &b->second[i]);
+		}
 	}
 	brief->others = others;
-	for (left = others; left != 0; left &= left - 1) {
-		i = (uint16_t)rte_bsf64(left);
-		brief->hdr[i] = split_short_chain(r, v, desc[i], &b->frame[i], &b->second[i]);
+	for (; indirect != 0; indirect &= indirect - 1) {
+		i = (uint16_t)rte_bsf64(indirect);
+		brief->hdr[i] = split_indirect(r, v, desc[i], &b->frame[i], &b->second[i]);
 	}
 }
 
