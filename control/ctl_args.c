@@ -8,6 +8,7 @@
 
 #include "control/ctl_methods.h"
 #include "control/ctl_nearest.h"
+#include "control/ctl_params.h"
 
 #define USAGE(err, ...) err_set(err, EINVAL, "usage", __VA_ARGS__)
 
@@ -115,7 +116,7 @@ add_value(struct parser *p, const struct param *param, bool is_own, const char *
 	char buf[CTL_WORD_SIZE];
 	json_t *value;
 
-	if (before && !ctl_param_is_list(param))
+	if (before && !(ctl_param_is_list(param) && json_is_array(before)))
 		return USAGE(p->err, "--%s is given twice", ctl_option_name(param, buf));
 	value = schema_value(param, text, p->err);
 	if (!value)
@@ -177,12 +178,15 @@ take_global(struct parser *p, const struct ctl_global *global, const char *value
 	struct ctl_request *request = p->request;
 
 	if (global->value && (!value || !*value))
-		return needs_value(p, global->name, "the path of sluiced's control socket");
+		return needs_value(p, global->name, global->help);
 	if (!global->value && value)
 		return USAGE(p->err, "--%s takes no value", global->name);
 	switch (global->letter) {
 	case 's':
 		request->control = value;
+		break;
+	case 'p':
+		request->params_file = value;
 		break;
 	case 'j':
 		request->json = true;
@@ -344,6 +348,18 @@ ctl_args_parse(int argc, char *const *argv, struct ctl_request *request, struct 
 		else
 			rc = take_word(&p, word);
 	}
+	return rc < 0 || request->params_file ? rc : check_whole(&p);
+}
+
+int
+ctl_args_read_params(struct ctl_request *request, struct err *err)
+{
+	struct parser p = {.request = request, .err = err};
+	int rc;
+
+	if (request->method && ctl_method_is_own(request->method))
+		return USAGE(err, "%s takes no --params", request->noun);
+	rc = ctl_params_read(request->params_file, request->params, err);
 	return rc < 0 ? rc : check_whole(&p);
 }
 

@@ -10,6 +10,7 @@
 /* A command line, understood. Strings point into argv or the environment. */
 struct ctl_request {
 	const char *control; /* the socket */
+	const char *params_file; /* with more parameters, "-": the standard input; NULL: none */
 	bool json, help, version;
 	const char *noun; /* NULL: none was named */
 	const struct method *method; /* NULL only with help or version */
@@ -23,6 +24,13 @@ struct ctl_request {
  * the request in either case.
  */
 int ctl_args_parse(int argc, char *const *argv, struct ctl_request *request, struct err *err);
+
+/*
+ * Adds what is in `params_file`, without which a request need not be whole. Returns 0, or -errno with
+ * a sentence. May wait: for the file.
+ */
+int ctl_args_read_params(struct ctl_request *request, struct err *err);
+
 void ctl_args_free(struct ctl_request *request);
 
 /* -s, else SLUICE_CONTROL, else the default. */

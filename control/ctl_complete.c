@@ -20,6 +20,7 @@ struct line {
 	const struct method *method;
 	const struct param *pending; /* its value comes next */
 	bool pending_control; /* so does the socket's path */
+	bool pending_file; /* so does that of parameters */
 	bool has_arg;
 	bool wrong; /* there is no such verb: nothing fits behind it */
 	char *const *words;
@@ -42,6 +43,10 @@ read_option(struct line *line, const char *word)
 		line->pending_control = true;
 		return;
 	}
+	if (!strcmp(word, "-p") || !strcmp(word, "--params")) {
+		line->pending_file = true;
+		return;
+	}
 	if (!strncmp(word, "--control=", 10)) {
 		line->control = word + 10;
 		return;
@@ -62,11 +67,13 @@ read_option(struct line *line, const char *word)
 static void
 read_word(struct line *line, const char *word)
 {
-	if (!strcmp(word, "=") && (line->pending || line->pending_control))
+	if (!strcmp(word, "=") && (line->pending || line->pending_control || line->pending_file))
 		return;
 	if (line->pending_control) {
 		line->control = word;
 		line->pending_control = false;
+	} else if (line->pending_file) {
+		line->pending_file = false;
 	} else if (line->pending) {
 		line->pending = NULL;
 	} else if (word[0] == '-') {
@@ -238,12 +245,12 @@ ctl_complete_words(char *const *words, size_t n, ctl_complete_names names, FILE 
 
 	for (size_t i = 0; i + 1 < n; i++)
 		read_word(&line, words[i]);
-	if (!strcmp(last, "=") && (line.pending || line.pending_control))
+	if (!strcmp(last, "=") && (line.pending || line.pending_control || line.pending_file))
 		last = "";
 	arg = line.method ? ctl_method_arg(line.method) : NULL;
 	if (line.wrong)
 		return;
-	if (line.pending_control)
+	if (line.pending_control || line.pending_file)
 		fputs(FILES, out);
 	else if (line.pending)
 		offer_values(&line, "", last, line.pending);

@@ -17,7 +17,7 @@ type_colour(const char *type)
 					  "mac.limit",	       "lcore.overload",
 					  "peer.refused",      "peer.bad_message",
 					  "port.ring_stopped", "port.memory_gone",
-					  "capture.stopped"};
+					  "capture.stopped",   "port.park_expired"};
 	size_t len = strlen(type);
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

@@ -61,6 +61,10 @@ placeholder(const struct param *param)
 		return ctl_text_format("VLAN,...");
 	case PARAM_BOOL:
 		return ctl_text_format("[true|false]");
+	case PARAM_OBJECT:
+		return ctl_text_format("JSON");
+	case PARAM_OBJECTS:
+		return ctl_text_format("JSON,...");
 	case PARAM_ENUM:
 		text = ctl_text_format("%s", param->words);
 		for (char *c = text; *c; c++)
@@ -70,10 +74,13 @@ placeholder(const struct param *param)
 	case PARAM_NAME:
 	case PARAM_STRING:
 	case PARAM_WORDS:
+	case PARAM_NAMES:
+	case PARAM_TEXT:
 		break;
 	}
 	text = ctl_text_format("%s%s", param->of == OF_SOCKET ? "path" : param->name,
-			       param->type == PARAM_WORDS ? ",..." : "");
+			       param->type == PARAM_WORDS || param->type == PARAM_NAMES ? ",..." :
+											  "");
 	for (char *c = text; *c; c++)
 		*c = *c == '_' ? '-' : toupper((unsigned char)*c);
 	return text;

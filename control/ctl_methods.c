@@ -28,8 +28,19 @@ static const struct param stats_options[] = {
 	{.name = NULL},
 };
 
+static const struct param watch_params[] = {
+	{.name = "ports",
+	 .type = PARAM_WORDS,
+	 .max = 1024,
+	 .of = OF_PORT,
+	 .help = "ports to watch [all]"},
+	{.name = NULL},
+};
+
 static const struct method own_methods[] = {
 	{"top", false, no_options, "live rates of the ports, and how busy the forwarding CPUs are"},
+	{"migration.watch", false, watch_params,
+	 "a timeline of what happens to ports whose guest moves"},
 	{NULL, false, NULL, NULL},
 };
 
@@ -55,10 +66,18 @@ static const struct extra {
 	{"port.list", NULL, "sluicectl port list"},
 	{"port.get", NULL, "sluicectl port get vm1"},
 	{"port.set", NULL, "sluicectl port set vm1 --vlan 200 --mtu 9000"},
+	{"port.drain", NULL, "sluicectl port drain vm1 --timeout-ms 500"},
+	{"port.resume", NULL, "sluicectl port resume vm1"},
+	{"migration.watch", NULL, "sluicectl migration watch vm1"},
+	{"port.next_name", NULL, "sluicectl port next-name"},
 	{"port.stats", stats_options, "sluicectl port stats vm1 --queues"},
 	{"lcore.list", NULL, "sluicectl lcore list"},
 	{"numa.show", NULL, "sluicectl numa show"},
 	{"host.capabilities", NULL, "sluicectl --json host capabilities"},
+	{"migration.check", NULL, "sluicectl migration check --params check.json"},
+	{"migration.prepare", NULL, "sluicectl --json migration prepare br0 --params nics.json"},
+	{"migration.abort", NULL, "sluicectl migration abort --params prepared.json"},
+	{"migration.rewrite", NULL, "sluicectl migration rewrite --params -"},
 	{"capture.start", NULL,
 	 "sluicectl capture start vm1 --file /var/lib/sluice/vm1.pcapng --snaplen 128"},
 	{"capture.stop", NULL, "sluicectl capture stop vm1"},
@@ -76,6 +95,7 @@ static const struct noun {
 	{"lcore", "the CPUs that forward"},
 	{"numa", "memory nodes, their hugepages, and what uses them"},
 	{"host", "what this host can do"},
+	{"migration", "guests that move from host to host"},
 	{"capture", "what passes a port, in a file for Wireshark or tcpdump"},
 	{"events", "what happens, as it happens"},
 	{"top", "live rates and load"},
@@ -84,6 +104,8 @@ static const struct noun {
 const struct ctl_global ctl_globals[] = {
 	{"control", 's', "SOCKET",
 	 "sluiced's control socket [$SLUICE_CONTROL, else /run/sluice/control.sock]"},
+	{"params", 'p', "FILE",
+	 "a file with a JSON object of parameters, or - for the standard input"},
 	{"json", 'j', NULL, "print the result as JSON, as sluiced sent it"},
 	{"help", 'h', NULL, "explain; behind a noun or a verb: explain that one"},
 	{"version", 'V', NULL, "print sluicectl's own version"},
@@ -282,5 +304,6 @@ bool
 ctl_param_is_list(const struct param *param)
 {
 	return param->type == PARAM_MACS || param->type == PARAM_VLANS ||
-	       param->type == PARAM_WORDS;
+	       param->type == PARAM_WORDS || param->type == PARAM_NAMES ||
+	       param->type == PARAM_OBJECTS;
 }

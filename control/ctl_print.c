@@ -296,6 +296,21 @@ print_capture_list(const struct ctl_screen *screen, const struct ctl_request *re
 	ctl_table_finish(table, screen);
 }
 
+static void
+print_drained(const struct ctl_screen *screen, const struct ctl_request *request,
+	      const json_t *result)
+{
+	const char *name = json_string_value(json_object_get(request->params, "name"));
+	char forwarded[CTL_TEXT_SIZE], parked[CTL_TEXT_SIZE];
+
+	fprintf(screen->out,
+		"port %s is drained, after %.1f ms: %s frames of its guest went out; %s for it are"
+		" parked\n",
+		name, ctl_print_number(result, "waited_us") / 1000,
+		ctl_text_count(forwarded, ctl_print_count(result, "forwarded")),
+		ctl_text_count(parked, ctl_print_count(result, "parked")));
+}
+
 /* What was done, in one line. */
 static void
 print_done(const struct ctl_screen *screen, const struct ctl_request *request, const json_t *result)
@@ -372,7 +387,12 @@ ctl_print_result(const struct ctl_screen *screen, const struct ctl_request *requ
 		{"port.list", ctl_print_port_list},
 		{"port.get", ctl_print_port_card},
 		{"port.set", ctl_print_port_card},
+		{"port.drain", print_drained},
+		{"port.resume", ctl_print_port_card},
 		{"port.stats", ctl_print_port_stats},
+		{"migration.check", ctl_print_verdict},
+		{"migration.prepare", ctl_print_map},
+		{"migration.rewrite", ctl_print_domain},
 		{"capture.list", print_capture_list},
 		{"lcore.list", ctl_print_lcore_list},
 		{"numa.show", ctl_print_numa},

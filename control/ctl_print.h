@@ -51,6 +51,14 @@ void ctl_print_port_stats(const struct ctl_screen *screen, const struct ctl_requ
 void ctl_print_uplink_list(const struct ctl_screen *screen, const struct ctl_request *request,
 			   const json_t *result);
 
+/* ctl_print_migration.c */
+void ctl_print_verdict(const struct ctl_screen *screen, const struct ctl_request *request,
+		       const json_t *result);
+void ctl_print_map(const struct ctl_screen *screen, const struct ctl_request *request,
+		   const json_t *result);
+void ctl_print_domain(const struct ctl_screen *screen, const struct ctl_request *request,
+		      const json_t *result);
+
 /* ctl_print_host.c */
 void ctl_print_lcore_list(const struct ctl_screen *screen, const struct ctl_request *request,
 			  const json_t *result);

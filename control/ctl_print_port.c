@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -238,7 +239,7 @@ state_in_words(const json_t *port, const char *state)
 	if (!strcmp(state, "draining"))
 		return "frames on their way are still being delivered";
 	if (!strcmp(state, "drained"))
-		return "guest memory is left alone; frames for the guest are parked";
+		return "guest memory is left alone; frames for the guest are parked or dropped";
 	if (!strcmp(state, "incoming"))
 		return "the guest's migration to this host is awaited";
 	if (!strcmp(state, "failed"))
@@ -384,6 +385,9 @@ print_card(const struct ctl_screen *screen, const json_t *port)
 	ctl_print_line(screen, "vlan", "%s%s", vlans,
 		       json_integer_value(vlan) > 0 ? " (access: untagged for the guest)" : "");
 	print_guest(screen, port);
+	if (ctl_print_count(stats, "parked"))
+		ctl_print_line(screen, "parked", "%" PRIu64 " frames wait for the guest",
+			       ctl_print_count(stats, "parked"));
 	print_other_fields(screen, port);
 	print_queues(screen, json_object_get(port, "queues"),
 		     json_is_number(json_object_get(port, "connected_s")));

@@ -87,7 +87,7 @@ ctl_rpc_open(struct ctl_rpc *rpc, const char *path, int timeout_ms, struct err *
 	struct timeval wait = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
 	int rc;
 
-	*rpc = (struct ctl_rpc){.fd = -1, .path = path};
+	*rpc = (struct ctl_rpc){.fd = -1, .stop_fd = -1, .path = path};
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return UNREACHABLE(err, ENAMETOOLONG,
 				   "the control socket's path has more than %zu bytes: %s",
@@ -142,7 +142,7 @@ send_line(struct ctl_rpc *rpc, const char *line, size_t len, struct err *err)
 static int
 receive(struct ctl_rpc *rpc, int64_t deadline_ms, struct err *err)
 {
-	struct pollfd poll_fd = {.fd = rpc->fd, .events = POLLIN};
+	struct pollfd fds[] = {{rpc->fd, POLLIN, 0}, {rpc->stop_fd, POLLIN, 0}};
 	int64_t left_ms = deadline_ms < 0 ? -1 : deadline_ms - now_ms();
 	ssize_t n;
 
@@ -157,13 +157,15 @@ receive(struct ctl_rpc *rpc, int64_t deadline_ms, struct err *err)
 		rpc->buf = buf;
 		rpc->size = size;
 	}
-	n = poll(&poll_fd, 1, left_ms);
+	n = poll(fds, 2, left_ms);
 	if (n == 0)
 		return UNREACHABLE(err, ETIMEDOUT,
 				   "sluiced on %s does not answer in time: it hangs or is"
 				   " overloaded, and may still carry out the request; look at its"
 				   " log (journalctl -u sluiced)",
 				   rpc->path);
+	if (n > 0 && fds[1].revents)
+		return err_set(err, EINTR, "stopped", "stopped");
 	if (n > 0)
 		n = recv(rpc->fd, rpc->buf + rpc->len, rpc->size - rpc->len, 0);
 	if (n < 0 && errno != EINTR)

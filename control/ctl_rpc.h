@@ -16,6 +16,7 @@
  */
 struct ctl_rpc {
 	int fd;
+	int stop_fd; /* when it is readable ctl_rpc_next() ends with -EINTR; -1: none */
 	const char *path;
 	char *buf; /* received, not yet taken */
 	size_t len, size;
@@ -37,7 +38,7 @@ int ctl_rpc_call(struct ctl_rpc *rpc, const char *method, json_t *params, int ti
 int ctl_rpc_result(struct ctl_rpc *rpc, const char *method, json_t *params, int timeout_ms,
 		   json_t **result, struct err *err);
 
-/* Waits for the next notification, for ever. The caller owns *message. */
+/* Waits for the next notification, for ever, or until stop_fd. The caller owns *message. */
 int ctl_rpc_next(struct ctl_rpc *rpc, json_t **message, struct err *err);
 
 #endif

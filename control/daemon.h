@@ -5,6 +5,8 @@
 #include <event2/event.h>
 #include <stdint.h>
 
+#include "control/arrival.h"
+#include "control/drain.h"
 #include "control/load.h"
 #include "control/model.h"
 #include "control/options.h"
@@ -20,6 +22,8 @@ struct daemon {
 	struct model model;
 	struct load load;
 	struct recorder recorder;
+	struct drain_waits drain_waits;
+	struct arrivals arrivals;
 	struct rpc *rpc;
 	uint64_t event_seq; /* of the last event sent */
 	unsigned int event_lines[DP_PORTS_MAX]; /* each port has caused in the log in this second */

@@ -151,8 +151,16 @@ reply_error(const json_t *id, int code, const struct err *err)
 		json_object_set_new(data, "code", text_of(err->code));
 	if (err->param[0])
 		json_object_set_new(data, "param", text_of(err->param));
+	if (err->key[0])
+		json_object_set_new(data, "key", text_of(err->key));
 	if (json_object_size(data))
 		json_object_set(error, "data", data);
 	json_decref(data);
 	return reply(id, "error", error);
+}
+
+int
+reply_code(const struct err *err)
+{
+	return !strcmp(err->code, "bad-parameter") ? ENVELOPE_PARAMS : ENVELOPE_DOMAIN;
 }

@@ -35,4 +35,7 @@ void request_free(struct request *req);
 json_t *reply_result(const json_t *id, json_t *result);
 json_t *reply_error(const json_t *id, int code, const struct err *err);
 
+/* The envelope_code of a method that was refused: ENVELOPE_PARAMS or ENVELOPE_DOMAIN. */
+int reply_code(const struct err *err);
+
 #endif

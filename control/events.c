@@ -25,6 +25,16 @@ enum topic {
 	PORT_RING_STOPPED,
 	PORT_MEMORY_GONE,
 	CAPTURE_STOPPED,
+	PORT_DRAINING,
+	PORT_DRAINED,
+	PORT_RESUMED,
+	PORT_PARKING,
+	PORT_UNPARKED,
+	PORT_MOVED,
+	PORT_REDIRECTED,
+	PORT_PARK_EXPIRED,
+	PORT_INCOMING_UP,
+	PORT_ANNOUNCED,
 	N_TOPICS,
 };
 
@@ -42,6 +52,16 @@ static const char *const topic_names[N_TOPICS] = {
 	[PORT_RING_STOPPED] = "port.ring_stopped",
 	[PORT_MEMORY_GONE] = "port.memory_gone",
 	[CAPTURE_STOPPED] = "capture.stopped",
+	[PORT_DRAINING] = "port.draining",
+	[PORT_DRAINED] = "port.drained",
+	[PORT_RESUMED] = "port.resumed",
+	[PORT_PARKING] = "port.parking",
+	[PORT_UNPARKED] = "port.unparked",
+	[PORT_MOVED] = "port.moved",
+	[PORT_REDIRECTED] = "port.redirected",
+	[PORT_PARK_EXPIRED] = "port.park_expired",
+	[PORT_INCOMING_UP] = "port.incoming_up",
+	[PORT_ANNOUNCED] = "port.announced",
 };
 
 uint32_t
@@ -84,8 +104,8 @@ send_event(struct daemon *d, enum topic topic, int64_t time_ns, const char *port
 			     facts));
 }
 
-static int64_t
-now_ns(void)
+int64_t
+events_now_ns(void)
 {
 	struct timespec now;
 
@@ -96,7 +116,8 @@ now_ns(void)
 void
 events_capture_stopped(struct daemon *d, const struct recording *recording)
 {
-	send_event(d, CAPTURE_STOPPED, now_ns(), recording->name, report_recording(recording));
+	send_event(d, CAPTURE_STOPPED, events_now_ns(), recording->name,
+		   report_recording(recording));
 }
 
 void
@@ -104,7 +125,7 @@ events_overload(struct daemon *d, const struct load_lcore *lcore)
 {
 	log_warning("lcore %u on CPU %u is overloaded: %.0f cycles a packet and no idle round",
 		    lcore->stats.lcore, lcore->stats.cpu, lcore->cycles_per_packet);
-	send_event(d, LCORE_OVERLOAD, now_ns(), NULL,
+	send_event(d, LCORE_OVERLOAD, events_now_ns(), NULL,
 		   json_pack("{s:i, s:i, s:f, s:f}", "lcore", (int)lcore->stats.lcore, "cpu",
 			     (int)lcore->stats.cpu, "busy_percent", lcore->busy_percent,
 			     "cycles_per_packet", lcore->cycles_per_packet));
@@ -198,8 +219,121 @@ on_ring_stopped(struct daemon *d, const struct model_port *port, const struct dp
 			     from_guest ? "from_guest" : "to_guest", "reason", reason));
 }
 
+void
+events_draining(struct daemon *d, const struct model_port *port, int64_t time_ns, bool park,
+		unsigned int timeout_ms)
+{
+	port_log(d, port, LOG_INFO, "draining");
+	send_event(d, PORT_DRAINING, time_ns, port->set.name,
+		   json_pack("{s:s, s:i}", "then", park ? "park" : "drop", "timeout_ms",
+			     (int)timeout_ms));
+}
+
+void
+events_resumed(struct daemon *d, const struct model_port *port, int64_t time_ns, const char *why)
+{
+	port_log(d, port, LOG_INFO, "resumed: %s", why);
+	send_event(d, PORT_RESUMED, time_ns, port->set.name, json_pack("{s:s}", "reason", why));
+}
+
+void
+events_announced(struct daemon *d, const struct model_port *port, unsigned int round)
+{
+	send_event(d, PORT_ANNOUNCED, events_now_ns(), port->set.name,
+		   json_pack("{s:o, s:i, s:i}", "mac", settings_macs_json(&port->set.rules),
+			     "round", (int)round, "rounds", ARRIVAL_ROUNDS));
+}
+
 static void
-on_port_event(struct daemon *d, const struct model_port *port, const struct dp_event *event)
+on_up(struct daemon *d, struct model_port *port, const struct dp_event *event)
+{
+	port_log(d, port, LOG_INFO, "up, features 0x%" PRIx64, event->value);
+	reconnect_up(d->model.reconnect, port->id);
+	send_event(d, PORT_UP, event->time_ns, port->set.name,
+		   json_pack("{s:o}", "features", report_features(event->value)));
+	if (!port->set.incoming)
+		return;
+	port_log(d, port, LOG_INFO, "its guest has come from another host");
+	send_event(d, PORT_INCOMING_UP, event->time_ns, port->set.name,
+		   json_pack("{s:o}", "mac", settings_macs_json(&port->set.rules)));
+	/* First the network, then the disk. */
+	arrival_begin(d, port);
+	model_port_arrived(&d->model, port);
+}
+
+static void
+on_drained(struct daemon *d, const struct model_port *port, const struct dp_event *event)
+{
+	struct dp_port_info info;
+
+	dp_port_info(port->id, &info);
+	port_log(d, port, LOG_INFO, "drained, %" PRIu64 " frames of its guest forwarded",
+		 event->value);
+	send_event(d, PORT_DRAINED, event->time_ns, port->set.name,
+		   json_pack("{s:I, s:i}", "forwarded", (json_int_t)event->value, "parked",
+			     (int)info.parked));
+}
+
+/* Mostly to an uplink; but a guest may move from one port of this host to another, too. */
+static void
+on_moved(struct daemon *d, const struct model_port *port, const struct dp_event *event)
+{
+	const struct model_port *to =
+		event->value < DP_PORTS_MAX ? d->model.port_of_id[event->value] : NULL;
+	json_t *facts = json_pack("{s:o}", "mac", settings_macs_json(&port->set.rules));
+
+	if (to)
+		json_object_set_new(facts, to->is_uplink ? "uplink" : "to",
+				    json_string(to->set.name));
+	port_log(d, port, LOG_INFO, "its guest has moved to %s", to ? to->set.name : "elsewhere");
+	send_event(d, PORT_MOVED, event->time_ns, port->set.name, facts);
+}
+
+/* Parked frames left, and that is all that there is to say. */
+static void
+on_frames(struct daemon *d, enum topic topic, const struct model_port *port,
+	  const struct dp_event *event, int level, const char *what)
+{
+	if (!event->value)
+		return;
+	port_log(d, port, level, "%" PRIu64 " parked frames %s", event->value, what);
+	send_event(d, topic, event->time_ns, port->set.name,
+		   json_pack("{s:I}", "frames", (json_int_t)event->value));
+}
+
+static void
+on_migration_event(struct daemon *d, const struct model_port *port, const struct dp_event *event)
+{
+	switch (event->type) {
+	case DP_EVENT_PORT_DRAINED:
+		on_drained(d, port, event);
+		break;
+	case DP_EVENT_PORT_PARKING:
+		port_log(d, port, LOG_INFO, "its guest is away: frames for it are parked");
+		send_event(d, PORT_PARKING, event->time_ns, port->set.name,
+			   json_pack("{s:I, s:I}", "park_ms", (json_int_t)port->set.rules.park_ms,
+				     "park_frames", (json_int_t)port->set.rules.park_frames));
+		break;
+	case DP_EVENT_PORT_UNPARKED:
+		on_frames(d, PORT_UNPARKED, port, event, LOG_INFO, "went to its guest");
+		break;
+	case DP_EVENT_PORT_MOVED:
+		on_moved(d, port, event);
+		break;
+	case DP_EVENT_PORT_REDIRECTED:
+		on_frames(d, PORT_REDIRECTED, port, event, LOG_INFO, "went after its guest");
+		break;
+	case DP_EVENT_PARK_EXPIRED:
+		on_frames(d, PORT_PARK_EXPIRED, port, event, LOG_WARNING,
+			  "were dropped: its guest was not heard of in time");
+		break;
+	default:
+		return;
+	}
+}
+
+static void
+on_port_event(struct daemon *d, struct model_port *port, const struct dp_event *event)
 {
 	const char *name = port->set.name;
 
@@ -212,13 +346,11 @@ on_port_event(struct daemon *d, const struct model_port *port, const struct dp_e
 		reconnect_lost(d->model.reconnect, port->id);
 		break;
 	case DP_EVENT_PORT_UP:
-		port_log(d, port, LOG_INFO, "up, features 0x%" PRIx64, event->value);
-		reconnect_up(d->model.reconnect, port->id);
-		send_event(d, PORT_UP, event->time_ns, name,
-			   json_pack("{s:o}", "features", report_features(event->value)));
+		on_up(d, port, event);
 		break;
 	case DP_EVENT_PORT_DOWN:
 		port_log(d, port, LOG_INFO, "down");
+		arrival_end(d, port->id);
 		send_event(d, PORT_DOWN, event->time_ns, name, json_object());
 		break;
 	case DP_EVENT_PEER_REFUSED:
@@ -253,7 +385,10 @@ on_port_event(struct daemon *d, const struct model_port *port, const struct dp_e
 		break;
 	case DP_EVENT_MAC_LIMIT:
 		break; /* a bridge's */
+	default:
+		on_migration_event(d, port, event);
 	}
+	drain_look(d, port, event);
 }
 
 void
@@ -262,7 +397,7 @@ events_pump_removed(struct daemon *d, int id, const char *name)
 	struct dp_event event;
 
 	while (dp_poll(&event)) {
-		const struct model_port *port = NULL;
+		struct model_port *port = NULL;
 
 		if (event.type == DP_EVENT_MAC_LIMIT) {
 			on_mac_limit(d, &event);

@@ -29,6 +29,17 @@ void events_overload(struct daemon *d, const struct load_lcore *lcore);
 /* Tells subscribers that a capture has ended by itself. */
 void events_capture_stopped(struct daemon *d, const struct recording *recording);
 
+/* CLOCK_REALTIME, as events have it. */
+int64_t events_now_ns(void);
+
+/* What was done to a port whose guest moves, at `time_ns`: before what the datapath tells of it.
+ * `why`: "asked" or "drain-timeout". */
+void events_draining(struct daemon *d, const struct model_port *port, int64_t time_ns, bool park,
+		     unsigned int timeout_ms);
+void events_resumed(struct daemon *d, const struct model_port *port, int64_t time_ns,
+		    const char *why);
+void events_announced(struct daemon *d, const struct model_port *port, unsigned int round);
+
 /* A bit for each type of the list of strings (schema_check() has passed it); NULL: all of them. */
 uint32_t events_topics(const json_t *types);
 

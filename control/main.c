@@ -240,6 +240,7 @@ start_datapath(struct daemon *d, const struct plan *plan, struct err *err)
 		.run_dir = dirname(control),
 		.doorbell_path = doorbell,
 		.idle_sleep = d->options.idle_sleep,
+		.park_mib = d->options.park_mib,
 		.debug = d->options.log_level == LOG_DEBUG,
 	};
 
@@ -403,6 +404,8 @@ serve(struct daemon *d, const struct plan *plan, struct err *err)
 
 	rc = run(d, err);
 
+	arrival_clear(d);
+	drain_clear(d);
 	rpc_stop(d->rpc);
 stop_recorder:
 	recorder_clear(&d->recorder);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <unistd.h>
 
+#include "control/host.h"
 #include "control/log.h"
 #include "control/methods.h"
-#include "control/report.h"
 
 METHOD(method_daemon_version)
 {
@@ -27,15 +27,8 @@ METHOD(method_daemon_stop)
 
 METHOD(method_host_capabilities)
 {
-	json_t *capabilities = json_array();
-
 	(void)connection;
 	(void)params;
 	(void)err;
-	/* sluiced does not start without hugepages, so an lcore is all that can lack. */
-	if (d->model.n_lcores)
-		json_array_append_new(capabilities, json_string("dpdk"));
-	return json_pack("{s:o, s:[s, s], s:i, s:o, s:s}", "capabilities", capabilities,
-			 "vhost_modes", "server", "client", "max_queues", DP_QUEUES_MAX, "features",
-			 report_features(dp_vhost_features()), "version", SLUICE_VERSION);
+	return host_capabilities(&d->model, NULL);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <string.h>
 
-#include "control/events.h"
 #include "control/methods.h"
+#include "control/port_names.h"
 #include "control/report.h"
 #include "numa/cpulist.h"
+
+#define DRAIN_TIMEOUT_MS 1000 /* as the schema says */
 
 /* The guest's port that `name` names, or NULL with *err set. */
 static struct model_port *
@@ -44,6 +47,25 @@ check_node(const struct topology *t, int node, struct err *err)
 			     list);
 }
 
+static int
+next_name(const struct model *m, char name[DP_NAME_SIZE], struct err *err)
+{
+	json_t *names = model_port_names(m);
+	int rc = port_names_next(names, name, err);
+
+	json_decref(names);
+	return rc;
+}
+
+METHOD(method_port_next_name)
+{
+	char name[DP_NAME_SIZE];
+
+	(void)connection;
+	(void)params;
+	return next_name(&d->model, name, err) < 0 ? NULL : json_pack("{s:s}", "name", name);
+}
+
 METHOD(method_port_attach)
 {
 	struct port_settings set;
@@ -51,6 +73,7 @@ METHOD(method_port_attach)
 
 	(void)connection;
 	if (settings_of_port(params, &set, err) < 0 ||
+	    (!strcmp(set.name, "auto") && next_name(&d->model, set.name, err) < 0) ||
 	    check_node(&d->topology, set.node, err) < 0 ||
 	    model_port_attach(&d->model, &set, &port, err) < 0)
 		return NULL;
@@ -60,18 +83,35 @@ METHOD(method_port_attach)
 METHOD(method_port_detach)
 {
 	struct model_port *port = find_port(&d->model, params, err);
-	const char *name = json_string_value(json_object_get(params, "name"));
-	int id;
+	bool force = json_is_true(json_object_get(params, "force"));
+	bool later;
+
+	if (!port || drain_leave(d, connection, port, force, &later, err) < 0)
+		return NULL;
+	return later ? NULL : json_object();
+}
+
+METHOD(method_port_drain)
+{
+	struct model_port *port = find_port(&d->model, params, err);
+	const json_t *timeout_ms = json_object_get(params, "timeout_ms");
+	const char *then = json_string_value(json_object_get(params, "then"));
+
+	if (port)
+		drain_start(d, connection, port,
+			    timeout_ms ? json_integer_value(timeout_ms) : DRAIN_TIMEOUT_MS,
+			    !then || !strcmp(then, "park"), err);
+	return NULL; /* answered later, or refused */
+}
+
+METHOD(method_port_resume)
+{
+	struct model_port *port = find_port(&d->model, params, err);
 
 	(void)connection;
-	if (!port)
+	if (!port || drain_resume(d, port, err) < 0)
 		return NULL;
-	id = port->id;
-	recorder_port_goes(&d->recorder, id);
-	if (model_port_del(&d->model, port, err) < 0)
-		return NULL;
-	events_pump_removed(d, id, name);
-	return json_object();
+	return report_port(port);
 }
 
 METHOD(method_port_list)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/envelope.h"
+#include "control/offline.h"
 #include "control/schema.h"
 
 static const struct {
@@ -25,10 +26,15 @@ static const struct {
 	{"port.list", method_port_list},
 	{"port.get", method_port_get},
 	{"port.set", method_port_set},
+	{"port.drain", method_port_drain},
+	{"port.resume", method_port_resume},
+	{"port.next_name", method_port_next_name},
 	{"port.stats", method_port_stats},
 	{"lcore.list", method_lcore_list},
 	{"numa.show", method_numa_show},
 	{"host.capabilities", method_host_capabilities},
+	{"migration.prepare", method_migration_prepare},
+	{"migration.abort", method_migration_abort},
 	{"capture.start", method_capture_start},
 	{"capture.stop", method_capture_stop},
 	{"capture.list", method_capture_list},
@@ -54,6 +60,7 @@ methods_call(void *arg, struct rpc_connection *connection, const char *name, con
 	     json_t **result, struct err *err)
 {
 	const struct method *method = schema_find(name);
+	offline_method *offline;
 
 	if (!method) {
 		err_set(err, ENOSYS, "", "there is no method \"%.64s\"", name);
@@ -63,12 +70,15 @@ methods_call(void *arg, struct rpc_connection *connection, const char *name, con
 		return ENVELOPE_DOMAIN;
 	if (schema_check(method, params, err) < 0)
 		return ENVELOPE_PARAMS;
-	for (size_t i = 0; i < N_HANDLERS; i++)
+	offline = offline_find(name, params);
+	if (offline)
+		*result = offline(params, err);
+	for (size_t i = 0; !offline && i < N_HANDLERS; i++)
 		if (!strcmp(handlers[i].name, name))
 			*result = handlers[i].handle(arg, connection, params, err);
-	if (*result)
+	if (*result || rpc_answers_later(connection))
 		return 0;
 	if (!err->message[0])
 		err_set(err, ENOMEM, "no-memory", "no memory for the answer");
-	return !strcmp(err->code, "bad-parameter") ? ENVELOPE_PARAMS : ENVELOPE_DOMAIN;
+	return reply_code(err);
 }

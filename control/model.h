@@ -77,6 +77,9 @@ int model_open(struct model *m, struct err *err);
 struct model_bridge *model_bridge_find(const struct model *m, const char *name);
 struct model_port *model_port_find(const struct model *m, const char *name);
 
+/* The names of all ports and uplinks, as a list: a new reference. */
+json_t *model_port_names(const struct model *m);
+
 /* Errors: -EEXIST (code "bridge-exists"), and dp_bridge_add()'s and store_save()'s. */
 int model_bridge_add(struct model *m, const struct bridge_settings *set, struct err *err);
 
@@ -91,6 +94,10 @@ int model_bridge_del(struct model *m, const char *name, struct err *err);
 int model_port_attach(struct model *m, const struct port_settings *set, struct model_port **port,
 		      struct err *err);
 
+/* Makes n guests' ports, or none of them. Errors: the same. */
+int model_ports_attach(struct model *m, const struct port_settings *set, unsigned int n,
+		       struct model_port **ports, struct err *err);
+
 /* Errors: as for a port, and dp_uplink_add()'s. */
 int model_uplink_add(struct model *m, const struct port_settings *set, struct model_port **port,
 		     struct err *err);
@@ -102,6 +109,12 @@ int model_port_del(struct model *m, struct model_port *port, struct err *err);
  * for one that could not be restored. */
 int model_port_set_rules(struct model *m, struct model_port *port, const struct dp_rules *rules,
 			 struct err *err);
+
+/*
+ * The guest of an incoming port runs: it is a port as any other from now on, after a restart too.
+ * Where that cannot be written it is incoming once more after a restart, until its guest runs again.
+ */
+void model_port_arrived(struct model *m, struct model_port *port);
 
 /* Writes the desired state, as it is. Errors: store_save()'s. For model*.c. */
 int model_save(const struct model *m, struct err *err);

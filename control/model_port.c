@@ -72,6 +72,7 @@ open_guest_port(struct model *m, struct model_port *port, struct err *err)
 		.queues = port->set.queues,
 		.client = port->set.client,
 		.library = uses_library(m, &port->set),
+		.incoming = port->set.incoming,
 		.features = port->features,
 	};
 	char path[DP_PATH_SIZE];
@@ -165,9 +166,10 @@ port_close(struct model *m, struct model_port *port)
 	return 0;
 }
 
+/* Makes a port in the datapath and the list; the disk does not know. */
 static int
-port_add(struct model *m, const struct port_settings *set, bool is_uplink,
-	 struct model_port **result, struct err *err)
+port_make(struct model *m, const struct port_settings *set, bool is_uplink,
+	  struct model_port **result, struct err *err)
 {
 	struct model_port *port = model_port_find(m, set->name);
 	struct model_bridge *bridge = model_bridge_find(m, set->bridge);
@@ -190,26 +192,54 @@ port_add(struct model *m, const struct port_settings *set, bool is_uplink,
 	port->is_uplink = is_uplink;
 	port->features = is_uplink ? 0 : dp_vhost_features();
 	rc = model_port_open(m, port, err);
-	if (rc < 0)
-		goto fail;
+	if (rc < 0) {
+		free(port);
+		return rc;
+	}
 	TAILQ_INSERT_TAIL(&m->ports, port, link);
-	rc = model_save(m, err);
-	if (rc < 0)
-		goto fail_open;
 	bridge->n_ports++;
 	*result = port;
-	log_info("%s %s: added to bridge %s, %s", kind(port), set->name, set->bridge,
-		 is_uplink ? set->devargs : port->set.socket);
 	return 0;
+}
 
-fail_open:
+/* The way back from port_make(). */
+static void
+port_unmake(struct model *m, struct model_port *port)
+{
 	TAILQ_REMOVE(&m->ports, port, link);
+	port->bridge->n_ports--;
 	if (port_close(m, port) < 0) {
-		log_error("%s cannot be closed: no memory; restart sluiced", set->name);
+		log_error("%s cannot be closed: no memory; restart sluiced", port->set.name);
 		m->port_of_id[port->id] = NULL;
 	}
-fail:
 	free(port);
+}
+
+/* Makes n ports, or none: they reach the disk together, so that a full one cannot keep a part of them
+ * there. */
+static int
+ports_add(struct model *m, const struct port_settings *set, unsigned int n, bool is_uplink,
+	  struct model_port **result, struct err *err)
+{
+	unsigned int made;
+	int rc = 0;
+
+	for (made = 0; made < n; made++) {
+		rc = port_make(m, &set[made], is_uplink, &result[made], err);
+		if (rc < 0)
+			goto fail;
+	}
+	rc = model_save(m, err);
+	if (rc < 0)
+		goto fail;
+	for (unsigned int i = 0; i < n; i++)
+		log_info("%s %s: added to bridge %s, %s", kind(result[i]), set[i].name,
+			 set[i].bridge, is_uplink ? set[i].devargs : result[i]->set.socket);
+	return 0;
+
+fail:
+	while (made > 0)
+		port_unmake(m, result[--made]);
 	return rc;
 }
 
@@ -217,14 +247,32 @@ int
 model_port_attach(struct model *m, const struct port_settings *set, struct model_port **port,
 		  struct err *err)
 {
-	return port_add(m, set, false, port, err);
+	return ports_add(m, set, 1, false, port, err);
+}
+
+int
+model_ports_attach(struct model *m, const struct port_settings *set, unsigned int n,
+		   struct model_port **ports, struct err *err)
+{
+	return ports_add(m, set, n, false, ports, err);
 }
 
 int
 model_uplink_add(struct model *m, const struct port_settings *set, struct model_port **port,
 		 struct err *err)
 {
-	return port_add(m, set, true, port, err);
+	return ports_add(m, set, 1, true, port, err);
+}
+
+json_t *
+model_port_names(const struct model *m)
+{
+	json_t *names = json_array();
+	const struct model_port *port;
+
+	TAILQ_FOREACH(port, &m->ports, link)
+		json_array_append_new(names, json_string(port->set.name));
+	return names;
 }
 
 int
@@ -283,4 +331,15 @@ model_port_set_rules(struct model *m, struct model_port *port, const struct dp_r
 			log_error("%s keeps its new rules until sluiced restarts", port->set.name);
 	}
 	return rc;
+}
+
+void
+model_port_arrived(struct model *m, struct model_port *port)
+{
+	struct err err;
+
+	port->set.incoming = false;
+	if (model_save(m, &err) < 0)
+		log_error("port %s: its guest runs, but not on disk: %s", port->set.name,
+			  err.message);
 }

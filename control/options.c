@@ -17,6 +17,7 @@
 
 /* Beside the control socket lies the doorbell, whose name is longer by this. */
 #define BESIDE_LEN_MAX 5
+#define PARK_MIB_MAX (1 << 20)
 
 struct key {
 	const char *name;
@@ -125,6 +126,21 @@ set_memory(struct options *o, const char *value, struct err *err)
 	} while (*at);
 	o->n_memory = n;
 	memcpy(o->memory_mib, mib, sizeof(mib));
+	return 0;
+}
+
+static int
+set_park_memory(struct options *o, const char *value, struct err *err)
+{
+	unsigned int mib;
+	char end;
+
+	if (*value < '0' || *value > '9' || sscanf(value, "%7u%c", &mib, &end) != 1 ||
+	    mib > PARK_MIB_MAX)
+		return REFUSE("park-memory", err,
+			      "park-memory must be MiB from 0 to %d, such as 64, not \"%s\"",
+			      PARK_MIB_MAX, value);
+	o->park_mib = mib;
 	return 0;
 }
 
@@ -262,6 +278,8 @@ static const struct key keys[] = {
 	{"lcores", "LIST", "CPUs that forward, such as 2-5, or \"auto\" [auto]", set_lcores, NULL},
 	{"memory", "MiB[,MiB...]", "hugepage memory for each node, or \"auto\" [auto]", set_memory,
 	 NULL},
+	{"park-memory", "MiB", "most memory for frames of guests between two hosts [64]",
+	 set_park_memory, NULL},
 	{"group", "NAME", "group that may use the control socket [" OPTIONS_GROUP "]", set_group,
 	 NULL},
 	{"group-access", "all|read", "what that group may do [all]", set_group_access, NULL},
@@ -496,6 +514,7 @@ options_parse(struct options *o, int argc, char **argv, struct err *err)
 		.state_dir = strdup(OPTIONS_STATE_DIR),
 		.lcores = strdup("auto"),
 		.eal = strdup(""),
+		.park_mib = 64,
 		.log_level = LOG_INFO,
 		.socket_mode = 0660,
 	};

@@ -39,6 +39,7 @@ struct options {
 	unsigned int memory_mib[DP_NODES_MAX];
 	char *group; /* NULL: OPTIONS_GROUP if there is one */
 	bool group_reads_only;
+	unsigned int park_mib; /* most memory for parked frames */
 	bool library; /* datapath of ports that say nothing else */
 	bool idle_sleep;
 	char *eal;

@@ -46,6 +46,10 @@ report_state(const struct model_port *port, const struct dp_port_info *info)
 		return "failed";
 	if (port->is_uplink)
 		return info->up && info->connected ? "up" : "down";
+	if (info->drain != DP_DRAIN_NONE)
+		return info->drain == DP_DRAINED ? "drained" : "draining";
+	if (info->incoming)
+		return "incoming";
 	return info->up ? "up" : "waiting";
 }
 
@@ -88,16 +92,17 @@ add_stats(json_t *o, const struct dp_stats *s, bool is_uplink)
 		const char *side, *what;
 		uint64_t value;
 	} counters[] = {
-		{in, "packets", s->in_packets},
-		{in, "bytes", s->in_bytes},
-		{out, "packets", s->out_packets},
-		{out, "bytes", s->out_bytes},
+		{in, "packets", s->in_packets},	   {in, "bytes", s->in_bytes},
+		{out, "packets", s->out_packets},  {out, "bytes", s->out_bytes},
+		{"", "parked", s->parked},	   {"", "unparked", s->unparked},
+		{"", "redirected", s->redirected},
 	};
 
-	for (unsigned int i = 0; i < 4; i++) {
+	for (unsigned int i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+		const char *side = counters[i].side;
 		char name[32];
 
-		snprintf(name, sizeof(name), "%s_%s", counters[i].side, counters[i].what);
+		snprintf(name, sizeof(name), "%s%s%s", side, *side ? "_" : "", counters[i].what);
 		json_object_set_new(o, name, json_integer(counters[i].value));
 	}
 	add_drops(o, is_uplink ? "tx_dropped" : "rx_dropped",
@@ -117,10 +122,6 @@ total_stats(const struct model_port *port, const struct dp_port_info *info)
 		dp_port_stats(port->id, -1, &stats);
 	add_stats(o, &stats, port->is_uplink);
 	json_object_set_new(o, "reconnects", json_integer(info->reconnects));
-	/* Nothing is parked or redirected in this version, and scripts may count on the names. */
-	for (unsigned int i = 0; i < 3; i++)
-		json_object_set_new(o, (const char *[]){"parked", "unparked", "redirected"}[i],
-				    json_integer(0));
 	return o;
 }
 
@@ -181,6 +182,8 @@ queues_json(const struct dp_port_info *info)
 					  info->is_uplink ||
 						  (q->enabled_to_guest && q->enabled_from_guest));
 
+		if (info->drain != DP_DRAIN_NONE)
+			json_object_set_new(queue, "drained", json_boolean(q->drained));
 		set_stopped(queue, "stopped_to_guest", q->stopped_to_guest);
 		set_stopped(queue, "stopped_from_guest", q->stopped_from_guest);
 		json_array_append_new(queues, queue);

@@ -22,7 +22,8 @@ json_t *report_recording(const struct recording *rec);
 /* Names of virtio feature bits; a bit without a name becomes "bit_N". */
 json_t *report_features(uint64_t features);
 
-/* What a port or uplink is doing: "waiting", "up", "failed"; an uplink without link is "down". */
+/* What a port or uplink is doing: "waiting", "incoming", "up", "draining", "drained", "failed"; an
+ * uplink without link is "down". */
 const char *report_state(const struct model_port *port, const struct dp_port_info *info);
 
 #endif

@@ -23,6 +23,12 @@
 #define WRITE_TIMEOUT_S 30 /* for a client to take the next byte of what it asked for */
 #define ACCEPT_PAUSE_MS 100 /* after accept() failed, for lack of descriptors */
 
+struct rpc_answer {
+	LIST_ENTRY(rpc_answer) link;
+	struct rpc_connection *connection; /* NULL: it is gone */
+	json_t *id; /* NULL: the client wants none */
+};
+
 struct rpc_connection {
 	LIST_ENTRY(rpc_connection) link;
 	struct rpc *rpc;
@@ -31,6 +37,9 @@ struct rpc_connection {
 	struct event *partial; /* runs while a line is begun and not finished */
 	enum peer_access access;
 	uint32_t topics;
+	const struct request *request; /* that is being carried out */
+	bool answers_later; /* it, not now */
+	LIST_HEAD(, rpc_answer) owed;
 	bool eof; /* the client will send no more */
 	bool ended; /* no more requests; to be closed when all replies are out */
 	bool cut; /* ended, and to be closed at once */
@@ -49,6 +58,12 @@ struct rpc {
 static void
 connection_destroy(struct rpc_connection *c)
 {
+	struct rpc_answer *answer;
+
+	while ((answer = LIST_FIRST(&c->owed))) {
+		LIST_REMOVE(answer, link);
+		answer->connection = NULL;
+	}
 	LIST_REMOVE(c, link);
 	c->rpc->n_connections--;
 	event_free(c->next);
@@ -88,16 +103,19 @@ handle_line(struct rpc_connection *c, const char *line, size_t len)
 	int code = request_parse(&req, line, len, &err);
 	bool valid = code == 0;
 
+	c->request = &req;
+	c->answers_later = false;
 	if (valid)
 		code = c->rpc->config.call(c->rpc->config.arg, c, req.method, req.params, &result,
 					   &err);
 	/* A line that is no request has no id to leave out, so it is answered in any case. */
-	if (valid && !req.id)
+	if (c->answers_later || (valid && !req.id))
 		json_decref(result);
 	else if (code)
 		send_message(c, reply_error(req.id, code, &err));
 	else
 		send_message(c, reply_result(req.id, result));
+	c->request = NULL;
 	request_free(&req);
 }
 
@@ -172,7 +190,7 @@ serve(struct rpc_connection *c)
 	if (c->ended) {
 		bufferevent_disable(c->stream, EV_READ);
 		evtimer_del(c->partial);
-		if (c->cut || !backlog(c))
+		if (c->cut || (!backlog(c) && LIST_EMPTY(&c->owed)))
 			connection_destroy(c);
 	} else if (backlog(c) >= RPC_BACKLOG_PAUSE) {
 		bufferevent_disable(c->stream, EV_READ); /* drained_cb() goes on */
@@ -251,6 +269,7 @@ connection_create(struct rpc *rpc, int fd)
 	if (!c)
 		return NULL;
 	c->rpc = rpc;
+	LIST_INIT(&c->owed);
 	c->access = peer_access(&rpc->config.policy, fd);
 	c->next = evtimer_new(rpc->config.base, next_cb, c);
 	c->partial = evtimer_new(rpc->config.base, partial_cb, c);
@@ -450,6 +469,49 @@ enum peer_access
 rpc_access(const struct rpc_connection *connection)
 {
 	return connection->access;
+}
+
+struct rpc_answer *
+rpc_answer_later(struct rpc_connection *connection)
+{
+	struct rpc_answer *answer = calloc(1, sizeof(*answer));
+
+	if (!answer)
+		return NULL;
+	answer->connection = connection;
+	answer->id = json_incref((json_t *)connection->request->id);
+	LIST_INSERT_HEAD(&connection->owed, answer, link);
+	connection->answers_later = true;
+	return answer;
+}
+
+bool
+rpc_answers_later(const struct rpc_connection *connection)
+{
+	return connection->answers_later;
+}
+
+void
+rpc_answer(struct rpc_answer *answer, json_t *result, const struct err *err)
+{
+	static const struct timeval at_once;
+	struct rpc_connection *c = answer->connection;
+
+	if (c) {
+		LIST_REMOVE(answer, link);
+		if (answer->id)
+			send_message(c, result ? reply_result(answer->id, result) :
+						 reply_error(answer->id, ENVELOPE_DOMAIN, err));
+		else
+			json_decref(result);
+		/* It may be the last that a connection has waited for. */
+		if (c->ended)
+			evtimer_add(c->next, &at_once);
+	} else {
+		json_decref(result);
+	}
+	json_decref(answer->id);
+	free(answer);
 }
 
 void

@@ -4,6 +4,7 @@
 
 #include <event2/event.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "control/peer.h"
@@ -34,7 +35,7 @@ struct rpc_config {
 	unsigned int connections_max; /* RPC_CONNECTIONS_MAX, or what descriptors allow */
 	unsigned int partial_line_ms; /* RPC_PARTIAL_LINE_MS, but for tests */
 	/* Carries out a request: returns 0 and a new reference in *result, or an envelope_code and
-	 * *err. */
+	 * *err. After rpc_answer_later() *result is NULL. */
 	int (*call)(void *arg, struct rpc_connection *connection, const char *method,
 		    const json_t *params, json_t **result, struct err *err);
 	void *arg;
@@ -49,6 +50,21 @@ void rpc_stop(struct rpc *rpc);
 void rpc_destroy(struct rpc *rpc);
 
 enum peer_access rpc_access(const struct rpc_connection *connection);
+
+/*
+ * The answer to a request that takes its time: to be asked for within `call`, and given later by
+ * rpc_answer(), which the caller owes before rpc_destroy(). Other requests of the connection are
+ * answered meanwhile; a client that hangs up does not get it. NULL: no memory.
+ */
+struct rpc_answer;
+struct rpc_answer *rpc_answer_later(struct rpc_connection *connection);
+
+/* Whether that was called for the request that is being carried out. */
+bool rpc_answers_later(const struct rpc_connection *connection);
+
+/* Answers with `result`, or with *err (a domain error) where that is NULL, and frees `answer`. Takes
+ * ownership of `result`. */
+void rpc_answer(struct rpc_answer *answer, json_t *result, const struct err *err);
 
 /* From now on the connection gets what rpc_notify() sends for any of these topics (a bit each). */
 void rpc_subscribe(struct rpc_connection *connection, uint32_t topics);

@@ -64,9 +64,9 @@ schema_mac_parse(const char *text, uint8_t mac[6])
 	return true;
 }
 
-/* Control characters of ASCII and of Latin-1 (U+0080 to U+009F) would reach terminals and logs. */
-static bool
-has_control_character(const char *text)
+/* Those of Latin-1 are U+0080 to U+009F. They would reach terminals and logs. */
+bool
+schema_has_control(const char *text)
 {
 	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
 		if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f))
@@ -110,7 +110,7 @@ check_string(const struct param *p, const json_t *value, struct err *err)
 		return REFUSE(p, err, "%s must have 1 to %lld bytes, it has %zu", p->name,
 			      p->of == OF_SOCKET ? SOCKET_LEN_MAX : (long long)p->max,
 			      json_string_length(value));
-	if (has_control_character(json_string_value(value)))
+	if (schema_has_control(json_string_value(value)))
 		return REFUSE(p, err, "%s must not contain control characters", p->name);
 	return 0;
 }
@@ -159,7 +159,7 @@ check_word(const struct param *p, const json_t *value, struct err *err)
 		return check_enum(p, value, err);
 	if (!json_is_string(value) || json_string_length(value) < 1 ||
 	    json_string_length(value) > NAME_LEN_MAX ||
-	    has_control_character(json_string_value(value)))
+	    schema_has_control(json_string_value(value)))
 		return REFUSE(p, err, "%s must be a list of words of 1 to %d bytes", p->name,
 			      NAME_LEN_MAX);
 	return 0;
@@ -190,6 +190,39 @@ check_list(const struct param *p, const json_t *value, size_t max,
 					json_string_value(element)))
 				return REFUSE(p, err, "%s names %s twice", p->name,
 					      json_string_value(element));
+	}
+	return 0;
+}
+
+/* Line ends and tabs may be in it, and whoever reads it finds what else is wrong. */
+static int
+check_text(const struct param *p, const json_t *value, struct err *err)
+{
+	if (!json_is_string(value))
+		return REFUSE(p, err, "%s must be text", p->name);
+	if (json_string_length(value) > (size_t)p->max)
+		return REFUSE(p, err, "%s may have at most %lld bytes, it has %zu", p->name,
+			      (long long)p->max, json_string_length(value));
+	return 0;
+}
+
+/* A list whose elements are all of a type. */
+static int
+check_elements(const struct param *p, const json_t *value, json_type type, const char *what,
+	       struct err *err)
+{
+	size_t i;
+	json_t *element;
+
+	if (!json_is_array(value))
+		return REFUSE(p, err, "%s must be a list of %s", p->name, what);
+	if (json_array_size(value) > (size_t)p->max)
+		return REFUSE(p, err, "%s may have at most %lld entries, it has %zu", p->name,
+			      (long long)p->max, json_array_size(value));
+	json_array_foreach(value, i, element)
+	{
+		if (json_typeof(element) != type)
+			return REFUSE(p, err, "%s must be a list of %s", p->name, what);
 	}
 	return 0;
 }
@@ -254,6 +287,16 @@ check_value(const struct param *p, const json_t *value, struct err *err)
 		return check_node(p, value, err);
 	case PARAM_WORDS:
 		return check_list(p, value, p->max, check_word, err);
+	case PARAM_TEXT:
+		return check_text(p, value, err);
+	case PARAM_OBJECT:
+		if (!json_is_object(value))
+			return REFUSE(p, err, "%s must be an object", p->name);
+		return 0;
+	case PARAM_OBJECTS:
+		return check_elements(p, value, JSON_OBJECT, "objects", err);
+	case PARAM_NAMES:
+		return check_elements(p, value, JSON_STRING, "names", err);
 	}
 	return REFUSE(p, err, "%s cannot be checked", p->name);
 }
@@ -345,11 +388,19 @@ schema_value(const struct param *param, const char *text, struct err *err)
 		break;
 	case PARAM_MACS:
 	case PARAM_WORDS:
+	case PARAM_NAMES:
 		value = list_of_text(text, false);
+		break;
+	case PARAM_OBJECT:
+	case PARAM_OBJECTS:
+		value = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+		if (param->type == PARAM_OBJECTS && json_is_object(value))
+			value = json_pack("[o]", value);
 		break;
 	case PARAM_NAME:
 	case PARAM_STRING:
 	case PARAM_ENUM:
+	case PARAM_TEXT:
 		value = json_string(text);
 		break;
 	}

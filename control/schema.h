@@ -24,6 +24,10 @@ enum param_type {
 	PARAM_VLANS, /* a list of VLAN ids 0..max, all different */
 	PARAM_NODE, /* "auto" or a memory node 0..max */
 	PARAM_WORDS, /* a list of up to max strings, out of `words` where that is set */
+	PARAM_TEXT, /* up to max bytes of UTF-8, line ends too */
+	PARAM_OBJECT, /* an object that its method takes apart */
+	PARAM_OBJECTS, /* a list of up to max of them */
+	PARAM_NAMES, /* a list of up to max texts, also of what is no good name */
 };
 
 /* Whose names complete a parameter on the command line. */
@@ -55,11 +59,17 @@ struct method {
 };
 
 #define SCHEMA_VLAN_ID_MAX 4094
+#define SCHEMA_NICS_MAX 64 /* network cards of a guest that moves */
+
+/* What happens to a port whose guest moves from host to host. */
+#define SCHEMA_MIGRATION_EVENT_TYPES                                                     \
+	"port.draining port.drained port.resumed port.parking port.unparked port.moved " \
+	"port.redirected port.park_expired port.incoming_up port.announced"
 
 /* What events.subscribe can be asked for: every event that this version sends. */
 #define SCHEMA_EVENT_TYPES                                                                   \
 	"port.up port.down port.reconnected uplink.up uplink.down mac.limit lcore.overload " \
-	"peer.refused peer.bad_message port.ring_stopped port.memory_gone capture.stopped"
+	"peer.refused peer.bad_message port.ring_stopped port.memory_gone capture.stopped " SCHEMA_MIGRATION_EVENT_TYPES
 
 extern const struct method schema_methods[]; /* up to one with a NULL name; schema_methods.c */
 
@@ -75,10 +85,13 @@ int schema_check(const struct method *method, const json_t *params, struct err *
  * digit or '_'. */
 bool schema_name_ok(const char *name);
 
+/* Whether there are control characters, of ASCII or of Latin-1, in a text. */
+bool schema_has_control(const char *text);
+
 /* "52:54:00:12:34:56" -> six bytes. False if `text` is anything else. Thread: any. */
 bool schema_mac_parse(const char *text, uint8_t mac[6]);
 
-/* Makes of one command-line word the JSON value of a parameter: "1500", "true", "a,b".
+/* Makes of one command-line word the JSON value of a parameter: "1500", "true", "a,b", {"a": 1}.
  * Returns a new reference, or NULL with a sentence in *err. */
 json_t *schema_value(const struct param *param, const char *text, struct err *err);
 

@@ -6,6 +6,7 @@
 #define PATH_LEN_MAX 4095
 #define MACS_MAX 32
 #define USERS_MAX 16
+#define LINE_MAX_BYTES (1 << 20) /* of a request */
 #define PPS_MAX 1000000000
 
 #define NAME_OF(what, text)                                                                    \
@@ -75,6 +76,28 @@
 		.name = "tx_retries", .type = PARAM_INT, .min = 0, .max = 32,                         \
 		.help = "more looks at the guest's ring if it is full, before frames are dropped [0]" \
 	}
+#define PARK(standard_ms, standard_frames)                                                    \
+	{.name = "park_ms",                                                                   \
+	 .type = PARAM_INT,                                                                   \
+	 .min = 0,                                                                            \
+	 .max = 600000,                                                                       \
+	 .dflt = standard_ms,                                                                 \
+	 .help = "how long frames are kept for a guest that is between two hosts; 0: never"}, \
+	{                                                                                     \
+		.name = "park_frames", .type = PARAM_INT, .min = 0, .max = 1048576,           \
+		.dflt = standard_frames, .help = "how many"                                   \
+	}
+#define NICS(needed)                                                                               \
+	{                                                                                          \
+		.name = "nics", .type = PARAM_OBJECTS, .required = needed, .max = SCHEMA_NICS_MAX, \
+		.help = "the guest's network cards: mac, vlan, features that it uses, and "        \
+			"settings of port attach"                                                  \
+	}
+#define MAP                                                                                    \
+	{                                                                                      \
+		.name = "map", .type = PARAM_OBJECT, .required = true,                         \
+		.help = "where its ports are: {MAC: {path, port, mode}}, of migration prepare" \
+	}
 #define END                  \
 	{                    \
 		.name = NULL \
@@ -121,7 +144,7 @@ static const struct param uplink_add[] = {
 static const struct param uplink_name[] = {NAME_OF(OF_UPLINK, "name of the uplink"), END};
 
 static const struct param port_attach[] = {
-	NAME_OF(OF_NOTHING, "name of the new port"),
+	NAME_OF(OF_NOTHING, "name of the new port; auto: the next of csdpdk-1, csdpdk-2, ..."),
 	BRIDGE,
 	{.name = "mode",
 	 .type = PARAM_ENUM,
@@ -154,6 +177,11 @@ static const struct param port_attach[] = {
 	BURST,
 	STORMS,
 	TX_RETRIES,
+	PARK("2000", "16384"),
+	{.name = "incoming",
+	 .type = PARAM_BOOL,
+	 .dflt = "false",
+	 .help = "the guest is still on another host: be silent until it runs here"},
 	{.name = "datapath",
 	 .type = PARAM_ENUM,
 	 .words = "direct library",
@@ -182,7 +210,23 @@ static const struct param port_detach[] = {
 	{.name = "force",
 	 .type = PARAM_BOOL,
 	 .dflt = "false",
-	 .help = "even in the middle of a migration, of which this version has none: no effect"},
+	 .help = "at once, and drop what is parked for its guest"},
+	END,
+};
+
+static const struct param port_drain[] = {
+	NAME_OF(OF_PORT, "name of the port"),
+	{.name = "timeout_ms",
+	 .type = PARAM_INT,
+	 .min = 1,
+	 .max = 60000,
+	 .dflt = "1000",
+	 .help = "after which it fails, and the port is up as before"},
+	{.name = "then",
+	 .type = PARAM_ENUM,
+	 .words = "park drop",
+	 .dflt = "park",
+	 .help = "what becomes of frames for the guest"},
 	END,
 };
 
@@ -200,11 +244,65 @@ static const struct param port_set[] = {
 	BURST,
 	STORMS,
 	TX_RETRIES,
+	PARK(NULL, NULL),
 	END,
 };
 
 static const struct param port_stats[] = {
 	{.name = "name", .type = PARAM_NAME, .of = OF_PORT, .help = "name of the port [all]"},
+	END,
+};
+
+static const struct param port_next_name[] = {
+	{.name = "existing",
+	 .type = PARAM_NAMES,
+	 .max = 65536,
+	 .help = "names in use [those of sluiced's ports and uplinks]"},
+	END,
+};
+
+static const struct param migration_check[] = {
+	{.name = "vm",
+	 .type = PARAM_OBJECT,
+	 .required = true,
+	 .help = "the VM: type, state, details"},
+	{.name = "offering",
+	 .type = PARAM_OBJECT,
+	 .required = true,
+	 .help = "its service offering: details"},
+	{.name = "source",
+	 .type = PARAM_OBJECT,
+	 .required = true,
+	 .help = "the host that it is on: name, capabilities"},
+	{.name = "destinations",
+	 .type = PARAM_OBJECTS,
+	 .required = true,
+	 .max = 65536,
+	 .help = "hosts to choose from: name, and what host capabilities tells there"},
+	NICS(false),
+	END,
+};
+
+static const struct param migration_prepare[] = {
+	BRIDGE,
+	{.name = "mode",
+	 .type = PARAM_STRING,
+	 .max = 63,
+	 .dflt = "server",
+	 .help = "server: sluice listens; client: QEMU does (server=on)"},
+	NICS(true),
+	END,
+};
+
+static const struct param migration_abort[] = {MAP, END};
+
+static const struct param migration_rewrite[] = {
+	{.name = "xml",
+	 .type = PARAM_TEXT,
+	 .required = true,
+	 .max = LINE_MAX_BYTES,
+	 .help = "libvirt's description of the domain"},
+	MAP,
 	END,
 };
 
@@ -236,7 +334,7 @@ static const struct param capture_stop[] = {CAPTURED_PORT, END};
 static const struct param events_subscribe[] = {
 	{.name = "types",
 	 .type = PARAM_WORDS,
-	 .max = 16,
+	 .max = 32,
 	 .words = SCHEMA_EVENT_TYPES,
 	 .help = "kinds of events to be told of [all]"},
 	END,
@@ -257,10 +355,18 @@ const struct method schema_methods[] = {
 	{"port.list", false, none, "all ports"},
 	{"port.get", false, port_name, "one port"},
 	{"port.set", true, port_set, "change a port while it is up"},
+	{"port.drain", true, port_drain, "let go of the guest's memory, once its frames are out"},
+	{"port.resume", true, port_name, "end a drain: what is parked goes to the guest"},
 	{"port.stats", false, port_stats, "counters per port and queue"},
+	{"port.next_name", false, port_next_name, "the name that port attach auto would give"},
 	{"lcore.list", false, none, "the forwarding CPUs and how busy they are"},
 	{"numa.show", false, none, "memory nodes: CPUs, hugepages, pools, ports"},
 	{"host.capabilities", false, none, "what this host can do, for an orchestrator"},
+	{"migration.check", false, migration_check, "whether a VM may move, and to which hosts"},
+	{"migration.prepare", true, migration_prepare,
+	 "make ports for a guest that is to come here"},
+	{"migration.abort", true, migration_abort, "take back what was prepared"},
+	{"migration.rewrite", false, migration_rewrite, "put the new ports into a domain's XML"},
 	{"capture.start", true, capture_start, "write what passes a port to a pcapng file"},
 	{"capture.stop", true, capture_stop, "end a capture, and say what it has got"},
 	{"capture.list", false, none, "the captures"},

@@ -122,6 +122,8 @@ settings_change(const json_t *params, struct dp_rules *rules, struct err *err)
 		rules->vepa = !strcmp(switching, "vepa");
 	rules->mtu = number(params, "mtu", rules->mtu);
 	rules->tx_retries = number(params, "tx_retries", rules->tx_retries);
+	rules->park_ms = number(params, "park_ms", rules->park_ms);
+	rules->park_frames = number(params, "park_frames", rules->park_frames);
 	return change_limits(params, &rules->limits, err);
 }
 
@@ -171,8 +173,13 @@ settings_of_port(const json_t *params, struct port_settings *set, struct err *er
 	json_t *user;
 
 	*set = (struct port_settings){
-		.rules = {.vlans.all = true, .mtu = 1500, .learn = true},
+		.rules = {.vlans.all = true,
+			  .mtu = 1500,
+			  .learn = true,
+			  .park_ms = 2000,
+			  .park_frames = 16384},
 		.client = mode && !strcmp(mode, "client"),
+		.incoming = json_is_true(json_object_get(params, "incoming")),
 		.datapath = datapath_of(params),
 		.queues = number(params, "queues", 1),
 		.node = json_is_integer(node) ? (int)json_integer_value(node) : -1,
@@ -215,6 +222,16 @@ settings_mac_json(const struct dp_mac *mac)
 	const uint8_t *b = mac->byte;
 
 	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5]);
+}
+
+json_t *
+settings_macs_json(const struct dp_rules *rules)
+{
+	json_t *macs = json_array();
+
+	for (unsigned int i = 0; i < rules->n_macs; i++)
+		json_array_append_new(macs, settings_mac_json(&rules->mac[i]));
+	return macs;
 }
 
 static json_t *
@@ -265,11 +282,8 @@ json_t *
 settings_port_json(const struct port_settings *set)
 {
 	json_t *o = common_json(set);
-	json_t *macs = json_array();
 
-	for (unsigned int i = 0; i < set->rules.n_macs; i++)
-		json_array_append_new(macs, settings_mac_json(&set->rules.mac[i]));
-	json_object_set_new(o, "mac", macs);
+	json_object_set_new(o, "mac", settings_macs_json(&set->rules));
 	json_object_set_new(o, "mode", json_string(set->client ? "client" : "server"));
 	set_text(o, "socket", set->socket);
 	json_object_set_new(o, "queues", json_integer(set->queues));
@@ -278,6 +292,10 @@ settings_port_json(const struct port_settings *set)
 	json_object_set_new(o, "learn", json_boolean(set->rules.learn));
 	json_object_set_new(o, "switching", json_string(set->rules.vepa ? "vepa" : "veb"));
 	set_number(o, "tx_retries", set->rules.tx_retries);
+	json_object_set_new(o, "park_ms", json_integer(set->rules.park_ms));
+	json_object_set_new(o, "park_frames", json_integer(set->rules.park_frames));
+	if (set->incoming)
+		json_object_set_new(o, "incoming", json_true());
 	if (set->datapath != DATAPATH_STANDARD)
 		json_object_set_new(o, "datapath",
 				    json_string(set->datapath == DATAPATH_LIBRARY ? "library" :

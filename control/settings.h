@@ -38,6 +38,7 @@ struct port_settings {
 
 	/* a guest's port only */
 	bool client;
+	bool incoming; /* until its guest has run */
 	enum settings_datapath datapath;
 	char socket[DP_PATH_SIZE]; /* "": the default; canonical once the port is there */
 	unsigned int queues;
@@ -66,6 +67,9 @@ json_t *settings_uplink_json(const struct port_settings *set);
 
 /* "52:54:00:12:34:56" */
 json_t *settings_mac_json(const struct dp_mac *mac);
+
+/* All that a port was given, as a list. */
+json_t *settings_macs_json(const struct dp_rules *rules);
 
 /*
  * What becomes of a server socket, with `standard` for what was not given. Errors: -EINVAL (code

@@ -11,11 +11,14 @@
 #include "control/ctl_events.h"
 #include "control/ctl_help.h"
 #include "control/ctl_methods.h"
+#include "control/ctl_migration.h"
 #include "control/ctl_print.h"
 #include "control/ctl_rpc.h"
 #include "control/ctl_table.h"
 #include "control/ctl_text.h"
 #include "control/ctl_top.h"
+#include "control/envelope.h"
+#include "control/offline.h"
 
 /* The exit status tells a script what to do next; sluicectl(1) has the list. */
 enum exit_status {
@@ -28,6 +31,7 @@ enum exit_status {
 /* A sluiced that is silent so long hangs; a request with a time limit of its own may take that
  * long as well. */
 #define ANSWER_TIMEOUT_MS 10000
+#define DETACH_TIMEOUT_MS 600000 /* the longest park_ms, for which it may wait */
 
 static enum exit_status
 complain(enum exit_status status, const char *sentence)
@@ -51,11 +55,41 @@ refused(const struct ctl_request *request, const json_t *error)
 	return EXIT_REFUSED;
 }
 
+static void
+show(const struct ctl_screen *screen, const struct ctl_request *request, const json_t *result)
+{
+	if (request->json)
+		ctl_print_json(screen->out, result, false);
+	else
+		ctl_print_result(screen, request, result);
+}
+
+/* What needs no sluiced. */
+static enum exit_status
+carry_out_here(const struct ctl_screen *screen, const struct ctl_request *request,
+	       offline_method *method)
+{
+	struct err err = {0};
+	json_t *result = method(request->params, &err), *reply;
+	enum exit_status status = EXIT_DONE;
+
+	if (result) {
+		show(screen, request, result);
+	} else {
+		reply = reply_error(NULL, reply_code(&err), &err);
+		status = refused(request, json_object_get(reply, "error"));
+		json_decref(reply);
+	}
+	json_decref(result);
+	return status;
+}
+
 static enum exit_status
 carry_out(const struct ctl_screen *screen, const struct ctl_request *request)
 {
 	int timeout_ms = ANSWER_TIMEOUT_MS +
-			 json_integer_value(json_object_get(request->params, "timeout_ms"));
+			 json_integer_value(json_object_get(request->params, "timeout_ms")) +
+			 (strcmp(request->method->name, "port.detach") ? 0 : DETACH_TIMEOUT_MS);
 	enum exit_status status = EXIT_DONE;
 	json_t *answer = NULL;
 	const json_t *error;
@@ -72,10 +106,8 @@ carry_out(const struct ctl_screen *screen, const struct ctl_request *request)
 		status = refused(request, error);
 	else if (rc == 0 && !strcmp(request->method->name, "events.subscribe"))
 		rc = ctl_events_follow(screen, request, &rpc, &err);
-	else if (rc == 0 && request->json)
-		ctl_print_json(screen->out, json_object_get(answer, "result"), false);
 	else if (rc == 0)
-		ctl_print_result(screen, request, json_object_get(answer, "result"));
+		show(screen, request, json_object_get(answer, "result"));
 	if (rc < 0)
 		status = complain(EXIT_UNREACHABLE, err.message);
 	json_decref(answer);
@@ -83,16 +115,18 @@ carry_out(const struct ctl_screen *screen, const struct ctl_request *request)
 	return status;
 }
 
+/* What is no method of sluiced. */
 static enum exit_status
-top(const struct ctl_request *request)
+run_own(const struct ctl_screen *screen, const struct ctl_request *request)
 {
+	bool is_top = !strcmp(request->method->name, "top");
 	struct err err;
 	int rc;
 
-	if (request->json)
+	if (is_top && request->json)
 		return complain(EXIT_USAGE,
 				"top has no --json; use port stats --json and lcore list --json");
-	rc = ctl_top_run(request, &err);
+	rc = is_top ? ctl_top_run(request, &err) : ctl_migration_watch(screen, request, &err);
 	if (rc == 0)
 		return EXIT_DONE;
 	return complain(rc == -EREMOTEIO ? EXIT_REFUSED : EXIT_UNREACHABLE, err.message);
@@ -104,6 +138,7 @@ run(int argc, char *const *argv)
 	struct ctl_request request;
 	struct ctl_screen screen;
 	enum exit_status status = EXIT_DONE;
+	offline_method *offline;
 	struct err err;
 
 	ctl_screen_open(&screen, stdout);
@@ -113,8 +148,12 @@ run(int argc, char *const *argv)
 		ctl_help_print(&screen, &request);
 	else if (request.version)
 		printf("sluicectl %s\n", SLUICE_VERSION);
+	else if (request.params_file && ctl_args_read_params(&request, &err) < 0)
+		status = complain(EXIT_USAGE, err.message);
 	else if (ctl_method_is_own(request.method))
-		status = top(&request);
+		status = run_own(&screen, &request);
+	else if ((offline = offline_find(request.method->name, request.params)))
+		status = carry_out_here(&screen, &request, offline);
 	else
 		status = carry_out(&screen, &request);
 	ctl_args_free(&request);

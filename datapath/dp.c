@@ -11,6 +11,7 @@
 #include "datapath/event.h"
 #include "datapath/inbox.h"
 #include "datapath/mempool.h"
+#include "datapath/migration.h"
 #include "datapath/port_vhost.h"
 #include "datapath/rcu.h"
 #include "datapath/stats.h"
@@ -48,9 +49,12 @@ dp_start(const struct dp_config *config, struct err *err)
 	ret = dp_create_inboxes(config);
 	if (ret < 0)
 		goto err_event;
-	ret = table_publish();
+	ret = park_create(config->park_mib);
 	if (ret < 0)
 		goto err_inbox;
+	ret = table_publish();
+	if (ret < 0)
+		goto err_park;
 	ret = worker_start(config);
 	if (ret < 0)
 		goto err_snapshot;
@@ -63,6 +67,8 @@ err_worker:
 	worker_stop();
 err_snapshot:
 	snapshot_publish(NULL);
+err_park:
+	park_destroy();
 err_inbox:
 	inbox_destroy();
 err_event:
@@ -88,6 +94,7 @@ dp_stop(void)
 	/* Lcores first: without them no grace period takes time, and none can read what goes. */
 	worker_stop();
 	inbox_discard();
+	park_discard();
 	for (id = 0; id < DP_PORTS_MAX; id++) {
 		if (table.port[id] != NULL)
 			dp_port_del(id);
@@ -98,6 +105,7 @@ dp_stop(void)
 	}
 	vhost_stop();
 	snapshot_publish(NULL);
+	park_destroy();
 	inbox_destroy();
 	event_destroy();
 	mempool_destroy();
@@ -153,7 +161,7 @@ dp_free_id(struct err *err)
 
 /* The last steps of every new port, whatever its kind. */
 static int
-dp_add(struct port *p, int bridge, const struct dp_rules *rules, struct err *err)
+dp_add(struct port *p, int bridge, const struct dp_rules *rules, bool incoming, struct err *err)
 {
 	int ret;
 
@@ -161,6 +169,7 @@ dp_add(struct port *p, int bridge, const struct dp_rules *rules, struct err *err
 	p->rules_ctl = *rules;
 	p->mtu = rules->mtu;
 	p->tx_retries = rules->tx_retries;
+	migration_init(p, rules, incoming);
 	ret = table_add(p, err);
 	if (ret < 0) {
 		p->ops->close(p);
@@ -183,7 +192,7 @@ dp_port_add(const struct dp_port_config *config, struct err *err)
 		return ret;
 	for (i = 0; i < p->n_queues; i++)
 		p->queue[i].lcore_ctl = config->lcore[i];
-	return dp_add(p, config->bridge, &config->rules, err);
+	return dp_add(p, config->bridge, &config->rules, config->incoming, err);
 }
 
 int
@@ -209,7 +218,7 @@ dp_uplink_add(const struct dp_uplink_config *config, struct err *err)
 		return ret;
 	for (i = 0; i < p->n_queues; i++)
 		p->queue[i].lcore_ctl = config->lcore[i % config->n_lcore];
-	return dp_add(p, config->bridge, &config->rules, err);
+	return dp_add(p, config->bridge, &config->rules, false, err);
 }
 
 int
@@ -243,6 +252,23 @@ dp_port_set_rules(int port, const struct dp_rules *rules, struct err *err)
 	return ret;
 }
 
+static enum dp_drain
+dp_drain_of(const struct port *p, struct dp_port_info *info)
+{
+	enum park_hold hold = atomic_load(&p->hold);
+	enum dp_drain drain = DP_DRAINED;
+	uint16_t i;
+
+	if (hold != PARK_HOLD && hold != PARK_HOLD_DROP)
+		return DP_DRAIN_NONE;
+	for (i = 0; i < p->n_queues; i++) {
+		info->queue[i].drained = atomic_load(&p->queue[i].drained);
+		if (!info->queue[i].drained)
+			drain = DP_DRAINING;
+	}
+	return drain;
+}
+
 void
 dp_port_info(int port, struct dp_port_info *info)
 {
@@ -255,6 +281,12 @@ dp_port_info(int port, struct dp_port_info *info)
 	for (i = 0; i < p->n_queues; i++)
 		info->queue[i].lcore = p->queue[i].lcore_ctl;
 	p->ops->info(p, info);
+	if (p->is_uplink)
+		return;
+	info->incoming = p->incoming_ctl;
+	info->parked = atomic_load(&p->park.n);
+	info->drain = dp_drain_of(p, info);
+	info->drain_forwarded = migration_forwarded(p);
 }
 
 void
@@ -352,7 +384,7 @@ dp_learn(const struct event_mac *mac)
 	/* What an lcore saw may be gone since. */
 	if (fdb == NULL || table.port[mac->port] == NULL ||
 	    table.port[mac->port]->bridge_ctl != mac->bridge ||
-	    !table.port[mac->port]->rules_ctl.learn)
+	    !table.port[mac->port]->rules_ctl.learn || migration_seen(mac))
 		return false;
 	ret = fdb_learn(fdb, mac->fdb_key, mac->port, dp_port_limit(fdb, table.port[mac->port]));
 	if (ret == -EDQUOT && !fdb->quota_told_ctl) {
@@ -375,7 +407,9 @@ dp_poll(struct dp_event *event)
 	for (i = 0; i < DP_POLL_MACS; i++) {
 		switch (event_take(event, &mac)) {
 		case EVENT_UP:
-			return true;
+			if (migration_event(event))
+				return true;
+			continue;
 		case EVENT_NONE:
 			return false;
 		case EVENT_MAC:

@@ -54,6 +54,7 @@ struct dp_config {
 	const char
 		*doorbell_path; /* a unix socket of ours, see vhost_doorbell.h; at most 107 bytes */
 	bool idle_sleep; /* let an idle lcore sleep */
+	unsigned int park_mib; /* most memory for parked frames, of all ports; taken when used */
 	bool debug; /* show what EAL and the libraries say below "warning" */
 };
 
@@ -127,6 +128,8 @@ struct dp_rules {
 	uint16_t mtu; /* bytes behind the Ethernet header and tag; 4 more pass: burst_exceeds_mtu() */
 	struct dp_limits limits;
 	uint8_t tx_retries; /* more looks for room in the guest's full ring, 0..DP_TX_RETRIES_MAX */
+	uint32_t park_ms; /* how long frames are kept for a guest that is away; 0: not at all */
+	uint32_t park_frames; /* how many, over all queues */
 };
 
 /* Who may own and open a server socket, and who may be at its other end. */
@@ -147,6 +150,7 @@ struct dp_port_config {
 	int node; /* of the port's own memory; mbufs are its lcores' */
 	bool client; /* sluice connects to the guest's socket (QEMU "server=on") */
 	bool library; /* its rings are handled by librte_vhost's burst functions, not by our own */
+	bool incoming; /* silent until its guest runs: see dp_port_drain() */
 	char path[DP_PATH_SIZE]; /* canonical; checked by the caller */
 	uint64_t features; /* virtio features to offer; 0: dp_vhost_features() */
 	struct dp_socket_access access;
@@ -190,8 +194,16 @@ int dp_port_set_rules(int port, const struct dp_rules *rules, struct err *err);
 /* The virtio feature bits that this build offers to a guest. Thread: any. */
 uint64_t dp_vhost_features(void);
 
+/* Where a port is in a migration. */
+enum dp_drain {
+	DP_DRAIN_NONE,
+	DP_DRAINING,
+	DP_DRAINED,
+};
+
 struct dp_queue_info {
 	unsigned int lcore;
+	bool drained; /* not looked at any more; of a port that is being drained */
 	bool enabled_to_guest; /* the guest takes frames from us on it */
 	bool enabled_from_guest; /* the guest gives frames to us on it */
 	const char *stopped_to_guest; /* why we stopped the ring, in a few words; NULL: we have not */
@@ -210,6 +222,10 @@ struct dp_port_info {
 	pid_t peer_pid;
 	uid_t peer_uid;
 	uint32_t reconnects;
+	bool incoming; /* its guest has not run yet: nobody knows its MACs */
+	enum dp_drain drain;
+	uint64_t drain_forwarded; /* frames of the guest since dp_port_drain() */
+	uint32_t parked; /* frames that are kept now */
 	unsigned int n_queues;
 	struct dp_queue_info queue[DP_QUEUES_MAX];
 	uint32_t link_mbps; /* uplinks */
@@ -260,6 +276,9 @@ struct dp_stats {
 	uint64_t out_packets, out_bytes;
 	uint64_t in_drop[DP_IN_DROPS];
 	uint64_t out_drop[DP_OUT_DROPS];
+	/* Parked frames: those that are kept now; those that went to the guest later (they are in
+	 * out_packets, too), and to where it had gone. */
+	uint64_t parked, unparked, redirected;
 };
 
 /* Since the port was added. `queue` -1: the sum. */
@@ -311,6 +330,37 @@ bool dp_capture_read(int port, struct dp_captured *frame);
  * What was not read is gone. May wait: one grace period. */
 uint64_t dp_capture_stop(int port);
 
+/* ---- migration --------------------------------------------------------------------------- */
+
+/*
+ * A guest moves to another host, or its front-end comes and goes. What is for it meanwhile is parked:
+ * kept, in order, for at most rules.park_ms from when it was gone, and rules.park_frames.
+ *
+ * Without being told a port parks when its rings stop while dirty logging is on, and when a front-end
+ * whose rings ran goes away. It gives what it has parked to the guest, before anything else, when the
+ * guest's rings run again; or to an uplink, when a frame from the guest's MAC comes in there: then
+ * the MAC is known there from now on (DP_EVENT_PORT_MOVED).
+ *
+ * An incoming port has a guest that has not run yet. Its MACs are unknown, nothing is flooded to it,
+ * and what its guest sends waits, until its rings run: then it is a port as any other.
+ */
+
+/*
+ * Begins to drain a port: what its guest has queued now is still forwarded, then its rings are not
+ * looked at any more, and what is for it is parked, or dropped (`park` false). DP_EVENT_PORT_DRAINED
+ * tells when all of that is so. Errors: -EALREADY (draining or drained), -ENOTCONN (no guest whose
+ * rings run). Never waits.
+ */
+int dp_port_drain(int port, bool park);
+
+/* Ends that, wherever it is: the guest gets what was parked for it, and is polled again. Errors:
+ * -EALREADY (neither draining nor drained). */
+int dp_port_resume(int port);
+
+/* Tells the network where the MACs of the port's rules are: a reverse ARP request for each, in its
+ * VLAN, as soon as the guest runs. */
+void dp_port_announce(int port);
+
 /* ---- upward ------------------------------------------------------------------------------ */
 
 enum dp_event_type {
@@ -325,6 +375,13 @@ enum dp_event_type {
 	DP_EVENT_MAC_LIMIT, /* port: the bridge's id; its table, or a port's share, is full */
 	DP_EVENT_UPLINK_UP,
 	DP_EVENT_UPLINK_DOWN,
+	DP_EVENT_PORT_DRAINED, /* value: frames of the guest that were forwarded meanwhile */
+	DP_EVENT_PORT_PARKING, /* the guest is away, and what is for it is kept from now on */
+	DP_EVENT_PORT_UNPARKED, /* value: parked frames that went to the guest */
+	DP_EVENT_PORT_MOVED, /* value: the uplink's id; all that was parked went out there */
+	DP_EVENT_PORT_REDIRECTED, /* value: frames that did */
+	DP_EVENT_QUEUE_DRAINED, /* the datapath's own */
+	DP_EVENT_PARK_EXPIRED, /* value: parked frames that were dropped, as nobody came for them */
 };
 
 struct dp_event {

@@ -150,6 +150,27 @@ fdb_del(struct fdb *fdb, uint64_t key)
 	}
 }
 
+void
+fdb_del_static(struct fdb *fdb, uint64_t key, uint16_t port)
+{
+	uint16_t at;
+	const struct fdb_value *v = fdb_find(fdb, key, &at);
+
+	if (v != NULL && v->is_static && at == port)
+		fdb_del(fdb, key);
+}
+
+uint16_t
+fdb_port_of(const struct fdb *fdb, uint64_t key)
+{
+	uint16_t at;
+
+	if (fdb_find(fdb, key, &at) != NULL ||
+	    fdb_find(fdb, fdb_key_in(key, DP_VLAN_ANY), &at) != NULL)
+		return at;
+	return FDB_NO_PORT;
+}
+
 static bool
 fdb_is_static(const struct fdb *fdb, uint64_t key)
 {

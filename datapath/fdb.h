@@ -67,6 +67,12 @@ void fdb_destroy(struct fdb *fdb);
 int fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t port);
 void fdb_del(struct fdb *fdb, uint64_t key);
 
+/* Forgets a static MAC, if it is the port's. */
+void fdb_del_static(struct fdb *fdb, uint64_t key, uint16_t port);
+
+/* The port that a MAC is known at in a VLAN, or as a static one of any; FDB_NO_PORT. */
+uint16_t fdb_port_of(const struct fdb *fdb, uint64_t key);
+
 /*
  * Notes that the sender is at the port, which may have `port_limit` of them. -ENOSPC: the bridge's
  * limit is reached, or there is no slot; -EDQUOT: the port's; -EEXIST: static.

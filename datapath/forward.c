@@ -164,7 +164,7 @@ forward_lookup(const struct snapshot *snap, const struct snap_port *in,
 	       struct fdb_value **value)
 {
 	uint64_t any_key, any_hash;
-	uint16_t id;
+	uint16_t id = FDB_NO_PORT;
 
 	/* A MAC is known in the VLAN or in any, not both; so where one is at home the other is not. */
 	*value = fdb_match(fdb_home(in->fdb, hash), key, &id);
@@ -178,6 +178,29 @@ forward_lookup(const struct snapshot *snap, const struct snap_port *in,
 	if (unlikely(*value == NULL))
 		*value = fdb_find_hashed(in->fdb, key, hash, &id);
 	return *value == NULL ? NULL : snap->port[id];
+}
+
+/* Whether a guest's port can't deliver: its rings do not run, or it is drained. */
+static bool
+forward_is_away(const struct snap_port *sp)
+{
+	const struct port *p = sp->port;
+
+	return p->ops->tx_ready != NULL && !p->is_uplink &&
+	       (atomic_load_explicit(&p->hold, memory_order_relaxed) != PARK_NO_HOLD ||
+		!p->ops->tx_ready(p, 0));
+}
+
+/* Whether the frame is for a guest of this host. */
+static bool
+forward_is_local(const struct snapshot *snap, const struct snap_port *in, const struct frame *fr,
+		 const struct forward_run *run)
+{
+	struct fdb_value *value;
+	const struct snap_port *to = forward_lookup(snap, in, &frame_eth(fr)->dst_addr,
+						    run->dst_key, run->dst_hash, &value);
+
+	return to != NULL && !to->is_uplink;
 }
 
 /*
@@ -199,8 +222,16 @@ forward_learn(const struct snapshot *snap, const struct snap_port *in, const str
 			atomic_store_explicit(&value->seen_s, now_s, memory_order_relaxed);
 		return true;
 	}
-	if (value != NULL && atomic_load_explicit(&value->is_static, memory_order_relaxed))
+	if (value != NULL && atomic_load_explicit(&value->is_static, memory_order_relaxed)) {
+		/* A guest that is away has come up somewhere else. */
+		if (in->is_uplink && *from != NULL && forward_is_away(*from))
+			event_post_mac(in->bridge, run->src_key, in->id);
 		return in->is_uplink;
+	}
+	/* What was parked for a guest elsewhere comes to it here: its sender has not moved. */
+	if (*from != NULL && in->is_uplink && !(*from)->is_uplink && !forward_is_away(*from) &&
+	    forward_is_local(snap, in, fr, run))
+		return true;
 	/* What the adjacent bridge reflects to a VEPA port's side comes in at the uplink. */
 	if (*from != NULL && (*from)->vepa && in->is_uplink)
 		return true;
@@ -523,4 +554,19 @@ forward_burst(struct forward *f, const struct snapshot *snap, const struct snap_
 	for (slot = 0; slot < f->n_outs; slot++)
 		forward_deliver(f, &f->out[slot], q, b);
 	return taken;
+}
+
+void
+forward_to(struct forward *f, const struct snap_port *to, struct port_queue *q, struct burst *b,
+	   struct frame *const *frame, uint16_t n)
+{
+	struct forward_out *out;
+
+	f->n_outs = 0;
+	out = forward_out(f, to);
+	out->as_is = false;
+	out->n = n;
+	memcpy(out->frame, frame, n * sizeof(frame[0]));
+	if (n > 0)
+		forward_deliver(f, out, q, b);
 }

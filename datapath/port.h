@@ -8,6 +8,7 @@
 
 #include "datapath/burst.h"
 #include "datapath/dp.h"
+#include "datapath/park.h"
 
 /*
  * A port of the switch: a guest's vhost-user port or an uplink. Both look the same from outside:
@@ -28,7 +29,13 @@ struct port_queue {
 	uint16_t index; /* of the pair */
 	_Atomic bool attention; /* a ring wants something besides frames: see vring_direct.c */
 	uint8_t lcore_ctl; /* owner as last published; control thread only */
+	/* The owning lcore's. */
+	bool parks; /* frames for the guest go to the park, or nowhere */
+	uint8_t hold; /* enum park_hold: the port's as last seen */
+	uint32_t drain_left; /* frames that may still be taken from the guest */
+	_Atomic bool drained; /* no more are; readers: control */
 	struct dp_stats stats; /* writer: the owning lcore */
+	struct park park;
 } __rte_cache_aligned;
 
 struct port_ops {
@@ -57,6 +64,10 @@ struct port_ops {
 	/* As tx_copy, for an output that keeps the mbufs: it owns them all from here on. */
 	void (*tx_own)(struct port_queue *q, struct rte_mbuf **m, uint16_t n);
 
+	/* Delivers what is parked, which the burst holds, as far as the guest has room. Returns how many
+	 * frames of it are done with, and counted. NULL where nothing is parked. */
+	uint16_t (*tx_parked)(struct port_queue *q, struct burst *b);
+
 	/* Whether the queue pair takes frames now. NULL: always. Thread: any lcore. */
 	bool (*tx_ready)(const struct port *p, uint16_t pair);
 
@@ -82,8 +93,15 @@ struct port {
 	uint16_t mtu; /* relaxed atomic; writer: control thread; held against by the tx operations */
 	uint8_t tx_retries; /* as mtu */
 	uint16_t bridge_ctl;
+	bool incoming_ctl; /* its guest has not run yet */
+	/* Where its guest has gone, once that is known; and as what it was seen there. */
+	int moved_to_ctl; /* port id, -1: nowhere */
+	uint64_t moved_key_ctl;
+	uint64_t drain_from_ctl; /* frames that the guest had sent when it was to be drained */
 	struct dp_rules rules_ctl; /* the snapshots carry what the lcores use */
 	struct capture *capture_ctl;
+	_Atomic uint8_t hold; /* enum park_hold; writer: control */
+	struct park_port park;
 	_Atomic uint64_t rate, storm[DP_STORMS]; /* limit.h; writers: the lcores of its queues */
 	char name[DP_NAME_SIZE];
 	struct port_queue *queue; /* [n_queues] */

@@ -296,8 +296,10 @@ port_vhost_tx_ready(const struct port *p, uint16_t pair)
 {
 	const struct port_vhost *v = (const struct port_vhost *)p;
 
-	return v->library ? atomic_load_explicit(&v->enabled[2 * pair], memory_order_relaxed) :
-			    atomic_load_explicit(&v->ring[2 * pair].live, memory_order_relaxed);
+	return v->library ?
+		       atomic_load_explicit(&v->vid, memory_order_relaxed) >= 0 &&
+			       atomic_load_explicit(&v->enabled[2 * pair], memory_order_relaxed) :
+		       atomic_load_explicit(&v->ring[2 * pair].live, memory_order_relaxed);
 }
 
 static const struct port_ops direct_ops = {
@@ -305,6 +307,7 @@ static const struct port_ops direct_ops = {
 	.rx_done = vring_direct_rx_done,
 	.tx_frames = vring_direct_tx_frames,
 	.tx_copy = vring_direct_tx_copy,
+	.tx_parked = vring_direct_tx_parked,
 	.tx_ready = port_vhost_tx_ready,
 	.info = port_vhost_info,
 	.close = port_vhost_close,
@@ -313,6 +316,7 @@ static const struct port_ops direct_ops = {
 static const struct port_ops library_ops = {
 	.rx = vring_library_rx,
 	.tx_copy = vring_library_tx_copy,
+	.tx_parked = vring_library_tx_parked,
 	.tx_ready = port_vhost_tx_ready,
 	.info = port_vhost_info,
 	.close = port_vhost_close,

@@ -33,9 +33,10 @@ struct port_vhost {
 	_Atomic int node; /* of the guest's memory, -1: not known */
 	_Atomic uint32_t connections; /* since the port was opened */
 
-	/* A MAC address that the front-end wants announced (SEND_RARP), in the order of memory; 0: none.
-	 * Set by the callbacks, taken by the lcore of the first queue pair when the guest's rings run. */
-	_Atomic uint64_t announce;
+	/* MAC addresses to be announced, in the order of memory; 0: none. Taken by the lcore of the first
+	 * queue pair: see announce.h. */
+#define ANNOUNCE_SLOTS (1 + DP_MACS_MAX)
+	_Atomic uint64_t announce[ANNOUNCE_SLOTS];
 
 	/* Direct ports: [2 * base.n_queues] rings, and what they refer to while they are live. */
 	struct virtq *ring;

@@ -65,6 +65,7 @@ snapshot_fill_port(struct snap_port *sp, struct port *p, const struct fdb *fdb)
 	memcpy(sp->mac, rules->mac, sizeof(sp->mac));
 	sp->learn = rules->learn;
 	sp->vepa = rules->vepa;
+	sp->incoming = p->incoming_ctl;
 	sp->is_uplink = p->is_uplink;
 	sp->capture = p->capture_ctl;
 	snapshot_fill_limits(sp, &rules->limits);
@@ -80,12 +81,12 @@ snapshot_fill_flood(struct snap_port *sp, size_t n, uint16_t bridge, const struc
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		if (sp[i].bridge == bridge)
+		if (sp[i].bridge == bridge && !sp[i].incoming)
 			*list++ = &sp[i];
 	}
 	unknown = list;
 	for (i = 0; i < n; i++) {
-		if (sp[i].bridge == bridge && (sp[i].is_uplink || sp[i].learn))
+		if (sp[i].bridge == bridge && !sp[i].incoming && (sp[i].is_uplink || sp[i].learn))
 			*list++ = &sp[i];
 	}
 	end = list;

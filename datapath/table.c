@@ -43,10 +43,10 @@ table_mac_key(const struct dp_rules *rules, unsigned int i)
 }
 
 static void
-table_del_macs(struct fdb *fdb, const struct dp_rules *rules, unsigned int n)
+table_del_macs(struct fdb *fdb, const struct dp_rules *rules, uint16_t port, unsigned int n)
 {
 	while (n-- > 0)
-		fdb_del(fdb, table_mac_key(rules, n));
+		fdb_del_static(fdb, table_mac_key(rules, n), port);
 }
 
 static int
@@ -61,7 +61,7 @@ table_add_macs(struct fdb *fdb, const struct dp_rules *rules, uint16_t port, str
 		ret = fdb_add_static(fdb, table_mac_key(rules, i), port);
 		if (ret == 0)
 			continue;
-		table_del_macs(fdb, rules, i);
+		table_del_macs(fdb, rules, port, i);
 		if (ret == -ENOSPC)
 			return err_set(err, ENOSPC, "no-space",
 				       "the bridge has no room for more static MACs");
@@ -79,7 +79,7 @@ table_add(struct port *p, struct err *err)
 	struct fdb *fdb = table.fdb[p->bridge_ctl];
 	int ret;
 
-	ret = table_add_macs(fdb, &p->rules_ctl, p->id, err);
+	ret = p->incoming_ctl ? 0 : table_add_macs(fdb, &p->rules_ctl, p->id, err);
 	if (ret < 0)
 		return ret;
 	worker_reset_undelivered(p->id);
@@ -87,7 +87,7 @@ table_add(struct port *p, struct err *err)
 	ret = table_publish();
 	if (ret < 0) {
 		table.port[p->id] = NULL;
-		table_del_macs(fdb, &p->rules_ctl, p->rules_ctl.n_macs);
+		table_del_macs(fdb, &p->rules_ctl, p->id, p->rules_ctl.n_macs);
 		return err_set(err, ENOMEM, "no-memory", "no memory for one more port");
 	}
 	return 0;
@@ -106,9 +106,11 @@ table_del(struct port *p)
 		return ret;
 	}
 	inbox_settle();
+	park_settle(p);
 	rcu_synchronize();
+	park_clear(p);
 	event_discard_macs(); /* of the port: its id may be another's soon */
-	table_del_macs(fdb, &p->rules_ctl, p->rules_ctl.n_macs);
+	table_del_macs(fdb, &p->rules_ctl, p->id, p->rules_ctl.n_macs);
 	fdb_flush_port(fdb, p->id);
 	return 0;
 }
@@ -125,11 +127,11 @@ table_set_rules(struct port *p, const struct dp_rules *rules, struct err *err)
 {
 	struct fdb *fdb = table.fdb[p->bridge_ctl];
 	struct dp_rules old = p->rules_ctl;
-	bool moves = !table_same_stations(&old, rules);
+	bool moves = !table_same_stations(&old, rules) && !p->incoming_ctl;
 	int ret;
 
 	if (moves) {
-		table_del_macs(fdb, &old, old.n_macs);
+		table_del_macs(fdb, &old, p->id, old.n_macs);
 		ret = table_add_macs(fdb, rules, p->id, err);
 		if (ret < 0)
 			goto err_macs;
@@ -142,6 +144,8 @@ table_set_rules(struct port *p, const struct dp_rules *rules, struct err *err)
 	}
 	__atomic_store_n(&p->mtu, rules->mtu, __ATOMIC_RELAXED);
 	__atomic_store_n(&p->tx_retries, rules->tx_retries, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->park.ms, rules->park_ms, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->park.frames_max, rules->park_frames, __ATOMIC_RELAXED);
 	/* What was learned in VLANs that the port may not carry any more would lead nowhere. */
 	if (moves || !rules->learn)
 		fdb_flush_port(fdb, p->id);
@@ -151,8 +155,47 @@ err_publish:
 	p->rules_ctl = old;
 	if (!moves)
 		return ret;
-	table_del_macs(fdb, rules, rules->n_macs);
+	table_del_macs(fdb, rules, p->id, rules->n_macs);
 err_macs:
 	table_add_macs(fdb, &old, p->id, NULL);
+	return ret;
+}
+
+void
+table_forget_macs(const struct port *p)
+{
+	table_del_macs(table.fdb[p->bridge_ctl], &p->rules_ctl, p->id, p->rules_ctl.n_macs);
+}
+
+uint16_t
+table_port_of_mac(const struct port *p, unsigned int i)
+{
+	return fdb_port_of(table.fdb[p->bridge_ctl], table_mac_key(&p->rules_ctl, i));
+}
+
+int
+table_claim_macs(struct port *p)
+{
+	struct fdb *fdb = table.fdb[p->bridge_ctl];
+	bool was_incoming = p->incoming_ctl;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < p->rules_ctl.n_macs; i++) {
+		uint64_t key = table_mac_key(&p->rules_ctl, i);
+		uint16_t at = fdb_port_of(fdb, key);
+
+		if (at == p->id)
+			continue;
+		if (at != FDB_NO_PORT)
+			fdb_del_static(fdb, key, at);
+		fdb_add_static(fdb, key, p->id);
+	}
+	if (!was_incoming)
+		return 0;
+	p->incoming_ctl = false;
+	ret = table_publish();
+	if (ret < 0)
+		p->incoming_ctl = true;
 	return ret;
 }

@@ -31,4 +31,14 @@ int table_del(struct port *p);
 /* Gives a port other rules. Errors as table_add(). May wait: one grace period. */
 int table_set_rules(struct port *p, const struct dp_rules *rules, struct err *err);
 
+/* The guest of a port is elsewhere, and so are its static MACs. */
+void table_forget_macs(const struct port *p);
+
+/* Where the i-th static MAC of a port is known to be, or FDB_NO_PORT. */
+uint16_t table_port_of_mac(const struct port *p, unsigned int i);
+
+/* The guest of a port runs here, so its static MACs are known here from now on, wherever they were
+ * before. -ENOMEM: lcores do not know the port of an incoming guest yet. May wait: one grace period. */
+int table_claim_macs(struct port *p);
+
 #endif

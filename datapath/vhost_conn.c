@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -126,4 +127,15 @@ void
 vhost_conn_forgive(uint16_t port)
 {
 	atomic_store(&refuse_until_ms[port], 0);
+}
+
+bool
+vhost_conn_can_answer(int vid)
+{
+	struct pollfd room = {
+		.fd = vhost_conn_fd(vid),
+		.events = POLLOUT,
+	};
+
+	return poll(&room, 1, 0) == 1 && (room.revents & POLLOUT);
 }

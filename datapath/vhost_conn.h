@@ -46,4 +46,9 @@ bool vhost_conn_refused(uint16_t port);
 /* A new port bears no penalty of who had its number before. Thread: control. */
 void vhost_conn_forgive(uint16_t port);
 
+/* Whether an answer fits the socket. librte_vhost writes it with the locks of all queues held, and lcores
+ * spin on those: a peer that does not read answers must be gone before there is one that does not fit.
+ * Thread: librte_vhost's. */
+bool vhost_conn_can_answer(int vid);
+
 #endif

@@ -2,7 +2,6 @@
 #include "datapath/vhost_guest.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "datapath/announce.h"
 #include "datapath/event.h"
 #include "datapath/memory_fault.h"
 #include "datapath/rcu.h"
@@ -60,9 +60,7 @@
  */
 
 static const struct timeval message_patience = {.tv_usec = 2000};
-
-/* The port whose connection a vid is; NULL: the port has another connection, or is gone. An entry
- * is set and cleared by whoever runs the callbacks of its vid. The sockets are in vhost_conn.c. */
+/* NULL: the port has another connection, or is gone. */
 static _Atomic(struct port_vhost *) port_by_vid[RTE_MAX_VHOST_DEVICE];
 
 /* Open ports; written by the control thread. */
@@ -78,7 +76,6 @@ now_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* The port whose connection `vid` is, or NULL. */
 static struct port_vhost *
 port_of_vid(int vid)
 {
@@ -135,12 +132,28 @@ attach_rings(struct port_vhost *v, int vid, uint32_t wanted)
 			vring_attach(&v->ring[i], vid, features, &v->mem);
 }
 
+/* Whether a migration is under way. */
+static bool
+is_logging(const struct port_vhost *v)
+{
+	return atomic_load(&v->negotiated) & 1ULL << VHOST_F_LOG_ALL;
+}
+
+/* A ring is about to stop. */
+static void
+park_if_logging(struct port_vhost *v)
+{
+	if (v->running_cb && is_logging(v)) {
+		park_begin(&v->base);
+		park_tell(&v->base);
+	}
+}
+
 /* Lets the rings log to v->log_cb where the features say that they shall. */
 static void
 log_rings(struct port_vhost *v)
 {
-	const struct dirty_log *log =
-		atomic_load(&v->negotiated) & 1ULL << VHOST_F_LOG_ALL ? v->log_cb : NULL;
+	const struct dirty_log *log = is_logging(v) ? v->log_cb : NULL;
 	unsigned int i, n = v->library ? 0 : 2 * v->base.n_queues;
 
 	for (i = 0; i < n; i++)
@@ -167,11 +180,12 @@ exchange_log(struct port_vhost *v, struct dirty_log *log)
 static void
 stop_rings(struct port_vhost *v)
 {
-	int vid = atomic_exchange(&v->vid, -1);
+	int conn = atomic_load(&v->conn_vid), vid;
 
-	if (vid < 0)
-		vid = atomic_load(&v->conn_vid);
-	detach_rings(v, vid, RINGS_ALL);
+	if (v->running_cb && (is_logging(v) || vhost_peer_gone(vhost_conn_fd(conn))))
+		park_begin(&v->base);
+	vid = atomic_exchange(&v->vid, -1);
+	detach_rings(v, vid < 0 ? conn : vid, RINGS_ALL);
 	rcu_synchronize();
 	if (!v->running_cb)
 		return;
@@ -179,6 +193,7 @@ stop_rings(struct port_vhost *v)
 	v->withdrawn_cb = false;
 	v->resume_cb = 0;
 	event_post(DP_EVENT_PORT_DOWN, v->base.id, 0);
+	park_tell(&v->base);
 }
 
 /* The port has no connection any more. */
@@ -191,7 +206,7 @@ disconnect(struct port_vhost *v)
 	for (i = 0; i < 2 * DP_QUEUES_MAX; i++)
 		atomic_store(&v->enabled[i], 0);
 	exchange_log(v, NULL);
-	atomic_store(&v->announce, 0);
+	announce_clear(&v->base);
 	atomic_compare_exchange_strong(&port_by_vid[atomic_load(&v->conn_vid)], &own, NULL);
 	atomic_store(&v->conn_vid, -1);
 	atomic_store(&v->connected_ns, 0);
@@ -222,6 +237,7 @@ new_device_cb(int vid)
 	v->running_cb = true;
 	log_rings(v);
 	atomic_store(&v->vid, vid);
+	park_end(&v->base, atomic_load(&v->peer_pid));
 	attach_rings(v, vid, RINGS_ALL);
 	event_post(DP_EVENT_PORT_UP, v->base.id, features);
 	return 0;
@@ -247,6 +263,8 @@ vring_state_changed_cb(int vid, uint16_t vring, int enable)
 	/* Another descriptor for calls or kicks: of that the ring needs not know. */
 	if (!enable && v->exchanges_fd_cb)
 		return 0;
+	if (!enable)
+		park_if_logging(v);
 	atomic_store(&v->enabled[vring], enable != 0);
 	if (!enable)
 		detach_rings(v, vid, 1U << vring);
@@ -271,19 +289,6 @@ features_changed_cb(int vid, uint64_t features)
 	return 0;
 }
 
-/* librte_vhost writes its answer with the locks of all queues held, and lcores spin on those: a peer
- * that does not read answers must be gone before there is one that does not fit. */
-static bool
-can_answer(int vid)
-{
-	struct pollfd room = {
-		.fd = vhost_conn_fd(vid),
-		.events = POLLOUT,
-	};
-
-	return poll(&room, 1, 0) == 1 && (room.revents & POLLOUT);
-}
-
 /* The descriptor goes away when the library handles the message; the ring goes on without. */
 static void
 exchange_call_fd(struct port_vhost *v, uint32_t vring)
@@ -294,10 +299,8 @@ exchange_call_fd(struct port_vhost *v, uint32_t vring)
 	rcu_synchronize();
 }
 
-/*
- * Without multiqueue librte_vhost frees all rings but the first two whenever it gets features, also
- * while they run. Returns false where an lcore may be in there.
- */
+/* Without multiqueue librte_vhost frees all rings but the first two whenever it gets features, also
+ * while they run. Returns false where an lcore may be in there. */
 static bool
 give_up_further_rings(struct port_vhost *v, int vid)
 {
@@ -336,8 +339,10 @@ before_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 		exchange_call_fd(v, msg->payload.u64 & VHOST_MESSAGE_RING_MASK);
 		break;
 	case VU_SET_VRING_ENABLE:
-		if (msg->payload.ring.num == 0)
+		if (msg->payload.ring.num == 0) {
+			park_if_logging(v);
 			detach_rings(v, vid, 1U << msg->payload.ring.index);
+		}
 		break;
 	case VU_SET_MEM_TABLE:
 		v->resume_cb = detach_rings(v, vid, RINGS_ALL);
@@ -386,8 +391,7 @@ after_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 	}
 	/* Often before the rings run: kept until they do. */
 	if (msg->request == VU_SEND_RARP && !v->library) {
-		atomic_store(&v->announce, msg->payload.u64);
-		atomic_store(&v->base.queue[0].attention, true);
+		announce_put(&v->base, 0, (const uint8_t *)&msg->payload.u64);
 	}
 	if (v->library || !v->running_cb)
 		return;
@@ -423,7 +427,7 @@ pre_message_cb(int vid, void *message)
 	struct vhost_message *msg = message;
 
 	memory_fault_owner(vid);
-	if (v == NULL || !can_answer(vid))
+	if (v == NULL || !vhost_conn_can_answer(vid))
 		return refuse(v, msg);
 	switch (vhost_guard_before(&v->guard, msg)) {
 	case VHOST_ANSWERED:

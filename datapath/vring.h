@@ -139,6 +139,7 @@ struct vring_sent {
 	uint64_t packets, bytes; /* without virtio headers */
 	uint64_t too_long; /* not delivered: for the buffers of a guest that merges none */
 	uint64_t full; /* not delivered: for all buffers that were there together */
+	bool patient; /* set by the caller: such a frame is to wait instead, and those behind it */
 };
 
 /* ---- the rings themselves: vring_split.c, vring_packed.c ---------------------------------- */

@@ -3,10 +3,9 @@
 
 #include <string.h>
 
-#include <rte_arp.h>
 #include <rte_pause.h>
 
-#include "datapath/mempool.h"
+#include "datapath/announce.h"
 #include "datapath/port_vhost.h"
 #include "datapath/stats.h"
 #include "datapath/vnet_guest.h"
@@ -21,28 +20,11 @@ vring_is_live(const struct virtq *r)
 
 /* ---- from the guest ---------------------------------------------------------------------- */
 
-/* Tells the network where the guest is, in its name: a reverse ARP request (RFC 903), as its front-end
- * wants it after a migration (vhost-user, VHOST_USER_SEND_RARP). */
-static void
-direct_announce(struct port_queue *q, struct burst *b, uint64_t announce)
-{
-	struct rte_ether_addr mac;
-	struct rte_mbuf *m;
-
-	memcpy(&mac, &announce, sizeof(mac));
-	m = rte_net_make_rarp_packet(mempool_of_lcore(b->lcore), &mac);
-	if (m != NULL)
-		burst_of_mbufs(b, &m, 1);
-	else
-		stats_add(&q->stats.in_drop[DP_IN_NO_MBUF], 1);
-}
-
 /* What the rings want besides frames. */
 static void
 direct_attend(struct port_queue *q, struct burst *b)
 {
 	struct virtq *ring[2] = {q->to_guest, q->from_guest};
-	struct port_vhost *p = port_vhost_of(q->port);
 	unsigned int i;
 
 	/* First, so that what is set from here on is seen next time. */
@@ -51,12 +33,7 @@ direct_attend(struct port_queue *q, struct burst *b)
 		if (vring_is_live(ring[i]) && atomic_load(&ring[i]->call_due))
 			vring_call(ring[i]);
 	}
-	if (q->index != 0 || atomic_load(&p->announce) == 0)
-		return;
-	if (vring_is_live(q->from_guest))
-		direct_announce(q, b, atomic_exchange(&p->announce, 0));
-	else
-		atomic_store(&q->attention, true);
+	announce_take(q, b, vring_is_live(q->from_guest));
 }
 
 void
@@ -66,7 +43,7 @@ vring_direct_rx(struct port_queue *q, struct burst *b)
 
 	if (unlikely(atomic_load_explicit(&q->attention, memory_order_relaxed))) {
 		direct_attend(q, b);
-		if (b->n != 0)
+		if (b->n != 0 || !park_may_poll(q, vring_is_live(r) ? r->size : 0))
 			return;
 	}
 	if (!vring_is_live(r))
@@ -75,6 +52,8 @@ vring_direct_rx(struct port_queue *q, struct burst *b)
 		vring_packed_rx(r, b);
 	else
 		vring_split_rx(r, b);
+	if (unlikely(q->hold != PARK_NO_HOLD) && b->n == 0)
+		park_polled(q, 0);
 }
 
 void
@@ -85,6 +64,8 @@ vring_direct_rx_done(struct port_queue *q, struct burst *b, uint16_t taken)
 
 	if (unlikely(taken == 0 || b->n_chains == 0)) /* or a frame of our own (direct_announce) */
 		return;
+	if (unlikely(q->hold != PARK_NO_HOLD))
+		park_polled(q, taken);
 	if (r->packed) {
 		vring_packed_rx_done(r, b, taken);
 		wants_call = vring_packed_publish(r);
@@ -103,6 +84,7 @@ struct direct_out {
 	struct port_queue *q;
 	struct virtq *r;
 	bool as_is, trunk;
+	bool parks; /* the guest is away */
 	struct vring_sent sent;
 	uint64_t mtu, offload; /* more reasons not to deliver */
 };
@@ -124,6 +106,10 @@ direct_put(struct direct_out *o, struct frame *const *f, uint16_t n)
 
 	if (n == 0)
 		return;
+	if (unlikely(o->parks)) {
+		park_keep(o->q, f, n, o->trunk);
+		return;
+	}
 	done = direct_tx(o, f, n);
 	/* Where a frame did not fit the buffers another look will not help, but takes long. */
 	while (unlikely(done < n) && looks-- > 0 && vring_is_live(o->r) &&
@@ -189,7 +175,9 @@ direct_finish(struct direct_out *o, struct rte_mbuf *m)
 	o->trunk = trunk;
 	too_long = o->sent.too_long != before.too_long;
 	o->sent = before;
-	if (whole) {
+	if (o->parks) {
+		; /* each segment is a frame of its own */
+	} else if (whole) {
 		o->sent.packets++;
 		o->sent.bytes += m->pkt_len;
 	} else if (too_long) {
@@ -200,20 +188,38 @@ direct_finish(struct direct_out *o, struct rte_mbuf *m)
 	rte_pktmbuf_free_bulk(seg, (unsigned int)n);
 }
 
+/* The same where the guest is away, or was. */
+static __rte_noinline bool
+direct_begin_away(struct direct_out *o, uint16_t n)
+{
+	const struct port_vhost *p = port_vhost_of(o->q->port);
+	struct port_queue *q = o->q;
+	enum dp_out_drop reason = DP_OUT_QUEUE_OFF;
+
+	if (vring_is_live(o->r) && !park_holds(q) && q->park.n == 0)
+		return true;
+	switch (park_choose(q)) {
+	case PARK_KEEP:
+		o->parks = true;
+		return true;
+	case PARK_TOO_LATE:
+		reason = DP_OUT_PARK_EXPIRED;
+		break;
+	case PARK_REFUSE:
+		if (atomic_load_explicit(&p->vid, memory_order_relaxed) < 0)
+			reason = DP_OUT_NO_GUEST;
+		break;
+	}
+	stats_add(&q->stats.out_drop[reason], n);
+	return false;
+}
+
 /* Opens the output. Returns false where it takes nothing, and then the frames are counted. */
 static bool
 direct_begin(struct direct_out *o, struct port_queue *q, uint16_t n, bool as_is, bool trunk)
 {
-	struct port_vhost *p = port_vhost_of(q->port);
-
 	*o = (struct direct_out){.q = q, .r = q->to_guest, .as_is = as_is, .trunk = trunk};
-	if (likely(vring_is_live(o->r)))
-		return true;
-	stats_add(&q->stats.out_drop[atomic_load_explicit(&p->vid, memory_order_relaxed) < 0 ?
-					     DP_OUT_NO_GUEST :
-					     DP_OUT_QUEUE_OFF],
-		  n);
-	return false;
+	return likely(vring_is_live(o->r) && !q->parks) || direct_begin_away(o, n);
 }
 
 static void
@@ -230,6 +236,8 @@ direct_end(struct direct_out *o)
 		stats_add(&stats->out_drop[DP_OUT_MTU], o->sent.too_long + o->mtu);
 	if (unlikely(o->offload != 0))
 		stats_add(&stats->out_drop[DP_OUT_OFFLOAD], o->offload);
+	if (unlikely(o->parks))
+		return;
 	wants_call = o->r->packed ? vring_packed_publish(o->r) : vring_split_publish(o->r);
 	if (unlikely(wants_call))
 		vring_call(o->r);
@@ -295,4 +303,37 @@ vring_direct_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 	}
 	if (unlikely(done < n))
 		stats_add(&q->stats.out_drop[DP_OUT_OFFLOAD], n - done);
+}
+
+uint16_t
+vring_direct_tx_parked(struct port_queue *q, struct burst *b)
+{
+	struct direct_out o = {
+		.q = q,
+		.r = q->to_guest,
+		.trunk = true,
+		.sent.patient = true,
+	};
+	struct frame *f[BURST_MAX];
+	uint16_t i, done = 0;
+
+	if (!vring_is_live(o.r))
+		return 0;
+	for (i = 0; i < b->n; i++) {
+		f[i] = &b->frame[i];
+		f[i]->vlan = f[i]->tagged; /* stays in */
+	}
+	for (i = 0; i < b->n; i++) {
+		if (!(f[i]->needs & ~o.r->can))
+			continue;
+		done += direct_tx(&o, &f[done], i - done);
+		if (done < i)
+			break;
+		direct_finish(&o, burst_mbuf(b, f[i], f[i]->tagged));
+		done++;
+	}
+	if (i == b->n)
+		done += direct_tx(&o, &f[done], i - done);
+	direct_end(&o);
+	return done;
 }

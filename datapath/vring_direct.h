@@ -15,4 +15,6 @@ void vring_direct_tx_frames(struct port_queue *q, struct burst *b, struct frame 
 			    bool as_is, bool trunk);
 void vring_direct_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n);
 
+uint16_t vring_direct_tx_parked(struct port_queue *q, struct burst *b);
+
 #endif

@@ -154,6 +154,16 @@ vring_has_room(const struct burst *b)
  * a few at a time. */
 #define VRING_BURST_BYTES (128U << 10)
 
+/* A frame was not delivered; `full` as before. Whether it is to wait, and then it is not counted. */
+static inline bool
+vring_waits(struct vring_sent *sent, uint64_t full)
+{
+	if (!sent->patient || sent->full == full)
+		return false;
+	sent->full--;
+	return true;
+}
+
 /* Copies a frame, with its virtio header, into pieces that are long enough. */
 void vring_scatter(const struct virtq *r, const struct vring_pieces *p, const struct frame *f,
 		   bool tag, uint16_t n_buffers);

@@ -5,6 +5,7 @@
 
 #include <rte_vhost.h>
 
+#include "datapath/announce.h"
 #include "datapath/call.h"
 #include "datapath/mempool.h"
 #include "datapath/port_vhost.h"
@@ -64,6 +65,19 @@ vring_library_requests(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 	return kept;
 }
 
+/* See vring_direct.c. Returns whether the ring is to be looked at. */
+static bool
+vring_library_attend(struct port_queue *q, struct burst *b, int vid)
+{
+	struct rte_vhost_vring info = {.size = 0};
+
+	atomic_store(&q->attention, false);
+	announce_take(q, b, vid >= 0);
+	if (vid >= 0)
+		rte_vhost_get_vhost_vring(vid, VRING_FROM_GUEST(q->index), &info);
+	return b->n == 0 && park_may_poll(q, info.size);
+}
+
 void
 vring_library_rx(struct port_queue *q, struct burst *b)
 {
@@ -73,6 +87,9 @@ vring_library_rx(struct port_queue *q, struct burst *b)
 	struct rte_mbuf *m[BURST_MAX];
 	bool packed;
 
+	if (unlikely(atomic_load_explicit(&q->attention, memory_order_relaxed)) &&
+	    !vring_library_attend(q, b, vid))
+		return;
 	if (vid < 0 || !atomic_load_explicit(&p->enabled[vring], memory_order_relaxed))
 		return;
 	packed = atomic_load_explicit(&p->negotiated, memory_order_relaxed) & VRING_PACKED;
@@ -97,6 +114,8 @@ vring_library_rx(struct port_queue *q, struct burst *b)
 		rte_pktmbuf_free_bulk(&m[taken], n - taken);
 		stats_add(&q->stats.in_drop[DP_IN_BAD_RING], n - taken);
 	}
+	if (unlikely(q->hold != PARK_NO_HOLD))
+		park_polled(q, taken);
 }
 
 /* The guest's side of a queue, for one burst. */
@@ -183,6 +202,65 @@ vring_library_finish(const struct vring_tx *tx, struct rte_mbuf *m, unsigned int
 	rte_pktmbuf_free_bulk(seg, (unsigned int)n);
 }
 
+/* Keeps frames for a guest that is away; what they ask for is done first. */
+static void
+vring_library_park(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
+{
+	static _Thread_local struct burst burst; /* too large for a stack */
+	struct rte_mbuf *seg[VNET_SEGS_MAX];
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		int k = vnet_finish(m[i], 0, m[i]->pool, seg, VNET_SEGS_MAX), from, some;
+
+		if (k < 0)
+			stats_add(&q->stats.out_drop[DP_OUT_OFFLOAD], 1);
+		for (from = 0; from < k; from += some) {
+			some = burst_of_mbufs(&burst, &seg[from], (uint16_t)RTE_MIN(k - from, 1));
+			if (some == 0)
+				break;
+			burst.frame[0].vlan = burst.frame[0].tagged; /* stays in */
+			park_keep(q, (struct frame *[]){&burst.frame[0]}, 1, true);
+		}
+		if (k > 0)
+			rte_pktmbuf_free_bulk(seg, (unsigned int)k);
+	}
+}
+
+/* The guest takes nothing now. */
+static void
+vring_library_refuse(struct port_queue *q, struct rte_mbuf **m, uint16_t n, enum dp_out_drop reason)
+{
+	enum park_choice choice = park_choose(q);
+
+	if (choice == PARK_KEEP)
+		vring_library_park(q, m, n);
+	else
+		stats_add(&q->stats.out_drop[choice == PARK_TOO_LATE ? DP_OUT_PARK_EXPIRED : reason],
+			  n);
+}
+
+uint16_t
+vring_library_tx_parked(struct port_queue *q, struct burst *b)
+{
+	struct port_vhost *p = port_vhost_of(q->port);
+	struct vring_tx tx = {.q = q, .vring = VRING_TO_GUEST(q->index)};
+	struct rte_mbuf *m[BURST_MAX];
+	uint16_t n;
+
+	tx.vid = atomic_load_explicit(&p->vid, memory_order_acquire);
+	if (tx.vid < 0)
+		return 0;
+	tx.negotiated = atomic_load_explicit(&p->negotiated, memory_order_relaxed);
+	tx.call_max = vring_call_max(tx.vid, tx.vring, tx.negotiated & VRING_MRG_RXBUF);
+	for (n = 0; n < b->n; n++) {
+		m[n] = burst_mbuf(b, &b->frame[n], b->frame[n].tagged);
+		if (m[n] == NULL)
+			break;
+	}
+	return vring_library_put(&tx, m, n);
+}
+
 void
 vring_library_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 {
@@ -194,11 +272,12 @@ vring_library_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 
 	tx.vid = atomic_load_explicit(&p->vid, memory_order_acquire);
 	if (unlikely(tx.vid < 0)) {
-		stats_add(&q->stats.out_drop[DP_OUT_NO_GUEST], n);
+		vring_library_refuse(q, m, n, DP_OUT_NO_GUEST);
 		return;
 	}
-	if (unlikely(!atomic_load_explicit(&p->enabled[tx.vring], memory_order_relaxed))) {
-		stats_add(&q->stats.out_drop[DP_OUT_QUEUE_OFF], n);
+	if (unlikely(!atomic_load_explicit(&p->enabled[tx.vring], memory_order_relaxed) ||
+		     park_holds(q) || q->park.n != 0)) {
+		vring_library_refuse(q, m, n, DP_OUT_QUEUE_OFF);
 		return;
 	}
 	tx.negotiated = atomic_load_explicit(&p->negotiated, memory_order_relaxed);

@@ -16,4 +16,6 @@
 void vring_library_rx(struct port_queue *q, struct burst *b);
 void vring_library_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n);
 
+uint16_t vring_library_tx_parked(struct port_queue *q, struct burst *b);
+
 #endif

@@ -480,8 +480,10 @@ vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is,
 		struct vring_sent *sent)
 {
 	unsigned int skips = 0;
+	struct packed_desc d;
 	uint16_t done = 0;
 	uint32_t bytes;
+	uint64_t full;
 	bool is_full;
 
 	for (;;) {
@@ -494,12 +496,14 @@ vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is,
 		/* What is as long as a frame that did not fit will not fit either. */
 		bytes = f[done]->bytes;
 		do {
+			full = sent->full;
 			if (!packed_tx_long(r, f[done], vring_out_tag(f[done], trunk), sent)) {
-				if (!r->live)
+				if (!r->live || vring_waits(sent, full))
 					return done;
 				skips++;
 			}
-			if (++done == n || skips == VRING_SKIPS_MAX)
+			if (++done == n || skips == VRING_SKIPS_MAX ||
+			    !packed_peek(r, packed_next(r), &d))
 				return done;
 		} while (f[done]->bytes >= bytes);
 	}

@@ -375,6 +375,7 @@ vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, 
 	uint16_t done = 0, some, available = split_available(r);
 	unsigned int skips = 0;
 	uint32_t bytes;
+	uint64_t full;
 
 	if (unlikely(available > r->size)) {
 		vring_stop(r, VRING_BAD_INDEX);
@@ -392,9 +393,10 @@ vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, 
 		bytes = f[done]->bytes;
 		do {
 			some = r->next;
+			full = sent->full;
 			if (!split_tx_long(r, f[done], available, vring_out_tag(f[done], trunk),
 					   sent)) {
-				if (!r->live)
+				if (!r->live || vring_waits(sent, full))
 					return done;
 				skips++;
 			}

@@ -16,6 +16,7 @@
 
 #include "datapath/forward.h"
 #include "datapath/inbox.h"
+#include "datapath/park.h"
 #include "datapath/rcu.h"
 #include "datapath/snapshot.h"
 #include "datapath/stats.h"
@@ -134,6 +135,7 @@ worker_round(struct worker *w, uint64_t now)
 		w->swept_at = now;
 	}
 	stats_add(&w->stats.packets, in);
+	in += park_run(&w->forward, snap, &w->burst);
 	return in + (workers.n > 1 ? inbox_take(lcore) : 0);
 }
 

@@ -5,12 +5,13 @@
 #include <stdlib.h>
 
 static int
-err_vset(struct err *err, int err_no, const char *code, const char *param, const char *fmt,
-	 va_list ap)
+err_vset(struct err *err, int err_no, const char *code, const char *param, const char *key,
+	 const char *fmt, va_list ap)
 {
 	if (err != NULL) {
 		snprintf(err->code, sizeof(err->code), "%s", code);
 		snprintf(err->param, sizeof(err->param), "%s", param);
+		snprintf(err->key, sizeof(err->key), "%s", key);
 		vsnprintf(err->message, sizeof(err->message), fmt, ap);
 	}
 	return -abs(err_no);
@@ -23,7 +24,7 @@ err_set(struct err *err, int err_no, const char *code, const char *fmt, ...)
 	int ret;
 
 	va_start(ap, fmt);
-	ret = err_vset(err, err_no, code, "", fmt, ap);
+	ret = err_vset(err, err_no, code, "", "", fmt, ap);
 	va_end(ap);
 	return ret;
 }
@@ -36,7 +37,20 @@ err_set_param(struct err *err, int err_no, const char *code, const char *param, 
 	int ret;
 
 	va_start(ap, fmt);
-	ret = err_vset(err, err_no, code, param, fmt, ap);
+	ret = err_vset(err, err_no, code, param, "", fmt, ap);
+	va_end(ap);
+	return ret;
+}
+
+int
+err_set_key(struct err *err, int err_no, const char *code, const char *param, const char *key,
+	    const char *fmt, ...)
+{
+	va_list ap;
+	int ret;
+
+	va_start(ap, fmt);
+	ret = err_vset(err, err_no, code, param, key, fmt, ap);
 	va_end(ap);
 	return ret;
 }

@@ -16,6 +16,7 @@
 struct err {
 	char code[32]; /* stable text code of the control channel: "port-exists" */
 	char param[32]; /* the parameter or configuration key to blame, or "" */
+	char key[64]; /* what inside that parameter: a MAC of a map, a detail of an offering; or "" */
 	char message[512]; /* one sentence: what is wrong and what to do */
 };
 
@@ -29,5 +30,9 @@ int err_set(struct err *err, int err_no, const char *code, const char *fmt, ...)
 /* As err_set(), and blames the parameter `param`. */
 int err_set_param(struct err *err, int err_no, const char *code, const char *param, const char *fmt,
 		  ...) __attribute__((format(printf, 5, 6)));
+
+/* As err_set_param(), and blames what `key` names inside the parameter. */
+int err_set_key(struct err *err, int err_no, const char *code, const char *param, const char *key,
+		const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 
 #endif

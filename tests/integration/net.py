@@ -153,12 +153,14 @@ class Net:
 
     def close(self):
         for member in self.members:
-            self.sluiced.rpc("uplink.del" if member.is_uplink else "port.detach",
-                             name=member.name)
+            if member.is_uplink:
+                self.sluiced.rpc("uplink.del", name=member.name)
+            else:
+                self.sluiced.rpc("port.detach", name=member.name, force=True)
             member.end.close()
         for port in self.sluiced.rpc("port.list"):
             if port["bridge"] == self.bridge:
-                self.sluiced.rpc("port.detach", name=port["name"])
+                self.sluiced.rpc("port.detach", name=port["name"], force=True)
         for number in range(sum(member.is_uplink for member in self.members)):
             self.netns.ip("link", "del", f"{self.bridge}u{number}")
         self.sluiced.rpc("bridge.del", name=self.bridge)

@@ -31,6 +31,16 @@ NAME = {"name": BAD_NAMES}
 LIMITS = {"rate_mbps": ints(0, 10**6), "burst_kb": ints(0, 10**9),
           **{f"storm_{kind}_pps": ints(0, 10**9) for kind in ("broadcast", "multicast", "unknown")}}
 BAD_RETRIES = ints(0, 32)
+PARK = {"park_ms": ints(0, 600000), "park_frames": ints(0, 1 << 20)}
+NOT_LIST = [1, "x", True, None, {}]
+NOT_OBJECT = [1, "x", True, None, []]
+BAD_NICS = NOT_LIST + [[1], [{}], [{"mac": "x"}], [{"mac": "02:00:00:00:00:01", "mtu": 1}],
+                       [{"mac": "02:00:00:00:00:01", "colour": 1}],
+                       [{"mac": f"02:00:00:00:00:{i:02x}"} for i in range(65)]]
+BAD_MAPS = NOT_OBJECT + [{f"02:00:00:00:00:{i:02x}": {} for i in range(65)},
+                         {"x": {}}, {"02:00:00:00:00:01": {}}, {"02:00:00:00:00:01": {"path": "p"}}]
+CHECK = {"vm": {"type": "User", "state": "Running"}, "offering": {},
+         "source": {"name": "h1"}, "destinations": []}
 
 # method: (a request that is right but for the parameter at hand, {parameter: wrong values},
 #          the parameters that must be there)
@@ -55,7 +65,8 @@ METHODS = {
          "socket": NOT_TEXT + ["", "x" * 100000, "/run/a\nb"], "mac": BAD_MACS, "vlan": BAD_VLAN,
          "trunks": BAD_TRUNKS, "queues": ints(1, 10**6), "mtu": BAD_MTU, "node": BAD_NODE,
          "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"], **LIMITS,
-         "tx_retries": BAD_RETRIES, "datapath": NOT_TEXT + ["", "Direct", "own"]},
+         "tx_retries": BAD_RETRIES, "datapath": NOT_TEXT + ["", "Direct", "own"], **PARK,
+         "incoming": BAD_BOOL},
         ["name", "bridge"]),
     "port.detach": ({"name": "port"}, {**NAME, "force": BAD_BOOL}, ["name"]),
     "port.list": ({}, {}, []),
@@ -64,12 +75,30 @@ METHODS = {
         {"name": "port"},
         {**NAME, "mac": BAD_MACS, "vlan": BAD_VLAN, "trunks": BAD_TRUNKS, "mtu": BAD_MTU,
          "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"], **LIMITS,
-         "tx_retries": BAD_RETRIES},
+         "tx_retries": BAD_RETRIES, **PARK},
         ["name"]),
+    "port.drain": ({"name": "port"}, {**NAME, "timeout_ms": ints(1, 60000) + [0],
+                                      "then": NOT_TEXT + ["", "Park", "wait"]}, ["name"]),
+    "port.resume": ({"name": "port"}, NAME, ["name"]),
+    "port.next_name": ({}, {"existing": NOT_LIST + [[1], [None], [[]], ["x"] * 65537]}, []),
     "port.stats": ({"name": "port"}, NAME, []),
     "lcore.list": ({}, {}, []),
     "numa.show": ({}, {}, []),
     "host.capabilities": ({}, {}, []),
+    "migration.check": (
+        CHECK,
+        {"vm": NOT_OBJECT + [{}, {"type": 1, "state": "Running"}, {"type": "User"}],
+         "offering": NOT_OBJECT + [{"details": "x"}],
+         "source": NOT_OBJECT + [{}, {"name": 1}, {"name": "h1", "capabilities": 1}],
+         "destinations": NOT_LIST + [[1], [{}], [{"name": "h2", "capabilities": {}}]],
+         "nics": BAD_NICS}, list(CHECK)),
+    "migration.prepare": (
+        {"bridge": "there", "nics": []},
+        {"bridge": BAD_NAMES, "mode": NOT_TEXT + ["", "x" * 100, "server\n"], "nics": BAD_NICS},
+        ["bridge", "nics"]),
+    "migration.abort": ({"map": {}}, {"map": BAD_MAPS}, ["map"]),
+    "migration.rewrite": ({"xml": "<domain/>", "map": {}},
+                          {"xml": NOT_TEXT, "map": BAD_MAPS}, ["xml", "map"]),
     "capture.start": (
         {"port": "port", "file": "/nowhere/file"},
         {"port": BAD_NAMES, "file": NOT_TEXT + ["", "relative", "x" * 100000, "/run/a\nb"],

@@ -187,7 +187,7 @@ def test_connections_that_come_and_go(sluiced):
 # ---- who may call
 
 METHODS_THAT_READ = ["daemon.version", "bridge.list", "uplink.list", "port.list", "port.stats",
-                     "lcore.list", "numa.show", "host.capabilities", "capture.list",
+                     "port.next_name", "lcore.list", "numa.show", "host.capabilities", "capture.list",
                      "events.subscribe"]
 
 

@@ -199,7 +199,8 @@ def test_real_guests_after_a_killed_daemon(daemon, scratch, guest_image):
         daemon.start()
         stream.join(60)
         assert report["received"] > 200, report
-        assert report["lost"] > 0, "the kill was not noticed: nothing was proved"
+        assert report["lost"] > 0 or report["longest_gap_ms"] > 40, \
+            "the kill was not noticed: nothing was proved"
         assert report["longest_gap_ms"] < 5000, report
         assert report["corrupt"] == 0, report
         assert [daemon.port(guest.name)["features"] for guest in guests] == offered

@@ -113,6 +113,8 @@ def test_guest_that_comes_and_goes_is_an_event(net, subscription):
     guest.end.peer.close()
     down = subscription.next_event(lambda event: event["port"] == guest.name)
     assert down["type"] == "port.down" and down["seq"] > up["seq"]
+    parking = subscription.next_event(lambda event: event["port"] == guest.name)
+    assert parking["type"] == "port.parking"
     old = guest.end
     guest.end = VhostGuest.at(net.sluiced.port(guest.name)["socket"])
     again = subscription.next_event(lambda event: event["port"] == guest.name)

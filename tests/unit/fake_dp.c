@@ -59,6 +59,7 @@ open_port(const struct dp_port_config *config, bool is_uplink, unsigned int queu
 		if (p->open)
 			continue;
 		*p = (struct fake_port){.open = true, .is_uplink = is_uplink, .config = *config};
+		p->info.incoming = config->incoming;
 		p->queues = queues;
 		memcpy(p->lcore, lcore, queues);
 		fake_dp.changes++;
@@ -118,10 +119,95 @@ dp_port_info(int port, struct dp_port_info *info)
 {
 	const struct fake_port *p = &fake_dp.port[port];
 
-	*info = (struct dp_port_info){.is_uplink = p->is_uplink, .node = -1};
+	*info = p->info;
+	info->is_uplink = p->is_uplink;
+	info->node = -1;
 	info->n_queues = p->queues;
 	for (unsigned int i = 0; i < p->queues; i++)
 		info->queue[i].lcore = p->lcore[i];
+}
+
+int
+dp_port_drain(int port, bool park)
+{
+	struct fake_port *p = &fake_dp.port[port];
+
+	if (p->info.drain != DP_DRAIN_NONE)
+		return -EALREADY;
+	if (!p->info.up)
+		return -ENOTCONN;
+	p->info.drain = DP_DRAINING;
+	p->parks = park;
+	return 0;
+}
+
+int
+dp_port_resume(int port)
+{
+	struct fake_port *p = &fake_dp.port[port];
+
+	if (p->info.drain == DP_DRAIN_NONE)
+		return -EALREADY;
+	p->info.drain = DP_DRAIN_NONE;
+	return 0;
+}
+
+void
+dp_port_announce(int port)
+{
+	fake_dp.port[port].announced++;
+}
+
+bool
+dp_poll(struct dp_event *event)
+{
+	if (fake_dp.events_read == fake_dp.n_events)
+		return false;
+	*event = fake_dp.event[fake_dp.events_read++];
+	return true;
+}
+
+void
+dp_port_stats(int port, int queue, struct dp_stats *stats)
+{
+	*stats = (struct dp_stats){.parked = queue > 0 ? 0 : fake_dp.port[port].info.parked};
+}
+
+const char *
+dp_out_drop_name(enum dp_out_drop reason)
+{
+	static const char *const names[DP_OUT_DROPS] = {
+		"ring_full", "queue_off", "no_guest", "park_full", "park_expired", "mtu", "offload",
+	};
+
+	return names[reason];
+}
+
+const char *
+dp_in_drop_name(enum dp_in_drop reason)
+{
+	static const char *const names[DP_IN_DROPS] = {
+		"bad_frame", "bad_ring", "vlan",    "spoof",	 "rate",
+		"storm",     "mtu",	 "no_mbuf", "no_output",
+	};
+
+	return names[reason];
+}
+
+void
+dp_bridge_macs(int bridge, void (*visit)(const struct dp_mac_entry *entry, void *arg), void *arg)
+{
+	(void)bridge;
+	(void)visit;
+	(void)arg;
+}
+
+int
+dp_pool_info(unsigned int index, struct dp_pool_info *info)
+{
+	(void)index;
+	(void)info;
+	return -ENOENT;
 }
 
 int

@@ -21,7 +21,14 @@ struct fake_dp {
 		uint8_t lcore[DP_QUEUES_MAX];
 		bool captured;
 		unsigned int snaplen;
+		struct dp_port_info info; /* what dp_port_info() says beyond what is above */
+		bool parks; /* as its drain was told */
+		unsigned int announced;
 	} port[8];
+
+	/* What dp_poll() hands up. */
+	struct dp_event event[16];
+	unsigned int n_events, events_read;
 
 	/* What passes captured ports: so many frames, each with its number in all of its bytes. */
 	unsigned int frames, frames_read;

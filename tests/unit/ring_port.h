@@ -58,7 +58,7 @@ struct ring_port {
 /* What stands in for librte_vhost and the clock. */
 struct ring_port_world {
 	uint64_t tsc_hz;
-	unsigned int stopped; /* rings */
+	unsigned int events[DP_EVENT_PARK_EXPIRED + 1]; /* by type */
 	uint16_t base; /* as librte_vhost was last told */
 };
 extern struct ring_port_world ring_port_world;

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 
 #include "control/ctl_args.h"
 #include "control/ctl_methods.h"
+#include "tests/unit/scratch_dir.h"
 
 #define WORDS_MAX 16
 
@@ -148,6 +150,56 @@ globals_may_stand_anywhere(void **state)
 }
 
 static void
+words_become_json(void **state)
+{
+	(void)state;
+	assert_request("port next-name --existing csdpdk-1,a,a --existing b", "port.next_name",
+		       "{\"existing\": [\"csdpdk-1\", \"a\", \"a\", \"b\"]}");
+	assert_request("migration prepare br0 --nics {\"mac\":1} --nics [{},{}]",
+		       "migration.prepare",
+		       "{\"bridge\": \"br0\", \"nics\": [{\"mac\": 1}, {}, {}]}");
+	assert_request("migration abort {\"a\":{}}", "migration.abort", "{\"map\": {\"a\": {}}}");
+	assert_refused("migration abort {", "map must be an object");
+	assert_refused("migration abort []", "map must be an object");
+	assert_refused("migration prepare br0 --nics 1", "nics must be a list of objects");
+}
+
+/* What the file must hold is checked when it has been read. */
+static void
+parameters_come_from_a_file(void **state)
+{
+	const char *file = scratch_file(state, "p", "{\"bridge\": \"br0\", \"trunks\": [1]}");
+	const char *list = scratch_file(state, "l", "[1]");
+	char line[256];
+
+	snprintf(line, sizeof(line), "port attach vm1 --mtu 68 --params %s", file);
+	assert_int_equal(parse(line), 0);
+	assert_int_equal(ctl_args_read_params(&request, &err), 0);
+	assert_string_equal(json_string_value(json_object_get(request.params, "bridge")), "br0");
+	assert_int_equal(json_object_size(request.params), 4);
+
+	snprintf(line, sizeof(line), "port attach vm1 -p %s --bridge br0", file);
+	assert_int_equal(parse(line), 0);
+	assert_int_equal(ctl_args_read_params(&request, &err), -EINVAL);
+	assert_non_null(strstr(err.message, "bridge is given twice"));
+
+	snprintf(line, sizeof(line), "port get -p %s", file);
+	assert_int_equal(parse(line), 0);
+	assert_int_equal(ctl_args_read_params(&request, &err), -EINVAL);
+	assert_non_null(strstr(err.message, "needs a name"));
+
+	snprintf(line, sizeof(line), "port get -p %s", list);
+	assert_int_equal(parse(line), 0);
+	assert_int_equal(ctl_args_read_params(&request, &err), -EINVAL);
+	assert_non_null(strstr(err.message, "object"));
+
+	assert_int_equal(parse("port get -p /nowhere/file"), 0);
+	assert_int_equal(ctl_args_read_params(&request, &err), -ENOENT);
+	assert_int_equal(parse("top -p /nowhere/file"), 0);
+	assert_int_equal(ctl_args_read_params(&request, &err), -EINVAL);
+}
+
+static void
 help_is_asked_for_on_every_level(void **state)
 {
 	(void)state;
@@ -237,6 +289,9 @@ main(void)
 		cmocka_unit_test(flags_need_no_value),
 		cmocka_unit_test(own_options_are_not_sent),
 		cmocka_unit_test(globals_may_stand_anywhere),
+		cmocka_unit_test(words_become_json),
+		cmocka_unit_test_setup_teardown(parameters_come_from_a_file, scratch_dir_make,
+						scratch_dir_remove),
 		cmocka_unit_test(help_is_asked_for_on_every_level),
 		cmocka_unit_test(mistakes_are_named_with_the_remedy),
 		cmocka_unit_test(over_long_words_are_refused),

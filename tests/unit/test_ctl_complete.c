@@ -60,6 +60,8 @@ names_of_the_daemon(void **state)
 	assert_offered("port|get|", "vm1\nweb\n");
 	assert_offered("port|get|v", "vm1\n");
 	assert_offered("port|attach|vm2|--bridge|", "br0\n");
+	assert_offered("port|drain|v", "vm1\n");
+	assert_offered("migration|watch|vm1|w", "web\n");
 	assert_offered("uplink|del|", "");
 	assert_offered("-s|/x|port|get|w", "web\n");
 	assert_string_equal(asked_control, "/x");
@@ -89,10 +91,10 @@ static void
 lists_are_completed_at_their_end(void **state)
 {
 	(void)state;
-	assert_offered("events|subscribe|port.d", "port.down\n");
-	assert_offered("events|subscribe|port.up|port.d", "port.down\n");
-	assert_offered("events|--types|port.up,port.d", "port.up,port.down\n");
-	assert_offered("events|subscribe|--types=port.up,port.d", "--types=port.up,port.down\n");
+	assert_offered("events|subscribe|port.dow", "port.down\n");
+	assert_offered("events|subscribe|port.up|port.dow", "port.down\n");
+	assert_offered("events|--types|port.up,port.dow", "port.up,port.down\n");
+	assert_offered("events|subscribe|--types=port.up,port.dow", "--types=port.up,port.down\n");
 }
 
 static void
@@ -100,6 +102,9 @@ files_are_the_shells_part(void **state)
 {
 	(void)state;
 	assert_offered("-s|", ":files\n");
+	assert_offered("migration|check|--params|", ":files\n");
+	assert_offered("-p|=|", ":files\n");
+	assert_offered("-p|x|port|get|w", "web\n");
 	assert_offered("port|attach|vm2|--socket|/", ":files\n");
 }
 
@@ -111,7 +116,7 @@ odd_lines_are_harmless(void **state)
 	(void)state;
 	assert_offered("--=", "");
 	assert_offered("port|list|=", "");
-	assert_offered("-", "--control\n--json\n--help\n--version\n");
+	assert_offered("-", "--control\n--params\n--json\n--help\n--version\n");
 	memset(line + strlen(line), 'x', 150);
 	assert_offered(line, "");
 	strcat(line, "=");

@@ -170,6 +170,12 @@ replies_have_the_form_of_the_contract(void **state)
 	assert_text(reply_error(NULL, ENVELOPE_DOMAIN, &err),
 		    "{\"error\":{\"code\":-32000,\"data\":{\"code\":\"bad\",\"param\":\"p\"},"
 		    "\"message\":\"no\"},\"id\":null,\"jsonrpc\":\"2.0\"}");
+	err_set_key(&err, EINVAL, "bad", "p", "k", "no");
+	assert_text(reply_error(NULL, reply_code(&err), &err),
+		    "{\"error\":{\"code\":-32000,\"data\":{\"code\":\"bad\",\"key\":\"k\","
+		    "\"param\":\"p\"},\"message\":\"no\"},\"id\":null,\"jsonrpc\":\"2.0\"}");
+	err_set_param(&err, EINVAL, "bad-parameter", "p", "no");
+	assert_int_equal(reply_code(&err), ENVELOPE_PARAMS);
 	json_decref(id);
 }
 

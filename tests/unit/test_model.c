@@ -262,6 +262,42 @@ nothing_is_done_that_cannot_be_written(void **state)
 }
 
 static void
+several_ports_are_all_made_or_none(void **state)
+{
+	struct port_settings set[3] = {
+		port_settings("{\"name\": \"x\", \"bridge\": \"b\"}"),
+		port_settings("{\"name\": \"y\", \"bridge\": \"b\"}"),
+		port_settings("{\"name\": \"p\", \"bridge\": \"b\"}"),
+	};
+	struct model_port *ports[3];
+	struct err err = {0};
+	json_t *names;
+
+	add_bridge("b");
+	attach("{\"name\": \"p\", \"bridge\": \"b\"}");
+	assert_true(model_ports_attach(&model, set, 3, ports, &err) < 0);
+	assert_string_equal(err.code, "port-exists");
+	assert_null(model_port_find(&model, "x"));
+	assert_false(fake_dp.port[1].open || fake_dp.port[2].open);
+	assert_int_equal(model_bridge_find(&model, "b")->n_ports, 1);
+
+	assert_int_equal(model_ports_attach(&model, set, 2, ports, &err), 0);
+	assert_ptr_equal(model_port_find(&model, "y"), ports[1]);
+	assert_int_equal(model_bridge_find(&model, "b")->n_ports, 3);
+	names = model_port_names(&model);
+	assert_int_equal(json_array_size(names), 3);
+	json_decref(names);
+
+	assert_int_equal(model_port_del(&model, ports[0], NULL), 0);
+	assert_int_equal(model_port_del(&model, ports[1], NULL), 0);
+	break_disk(state);
+	assert_true(model_ports_attach(&model, set, 2, ports, &err) < 0);
+	assert_string_equal(err.code, "store-failed");
+	assert_null(model_port_find(&model, "y"));
+	assert_false(fake_dp.port[1].open || fake_dp.port[2].open);
+}
+
+static void
 a_port_that_cannot_be_closed_lives_on(void **state)
 {
 	struct model_port *port;
@@ -328,6 +364,26 @@ all_comes_back_after_a_restart(void **state)
 	port = model_port_find(&model, "u");
 	assert_true(port->is_uplink && fake_dp.port[port->id].is_uplink);
 	assert_int_equal(model_bridge_find(&model, "b")->n_ports, 2);
+}
+
+/* Else it would take in what is for a guest that runs elsewhere. */
+static void
+a_port_is_incoming_until_its_guest_has_run(void **state)
+{
+	struct model_port *port;
+
+	add_bridge("b");
+	attach("{\"name\": \"p\", \"bridge\": \"b\", \"incoming\": true}");
+	for (unsigned int restarts = 0; restarts < 2; restarts++) {
+		restart(state);
+		assert_int_equal(model_load(&model, NULL), 0);
+		assert_int_equal(model_open(&model, NULL), 0);
+		assert_int_equal(fake_dp.port[0].config.incoming, restarts == 0);
+		port = model_port_find(&model, "p");
+		assert_int_equal(port->set.incoming, restarts == 0);
+		model_port_arrived(&model, port);
+		assert_false(port->set.incoming);
+	}
 }
 
 static void
@@ -431,9 +487,11 @@ main(void)
 		TEST(queues_spread_over_lcores),
 		TEST(refusals_change_nothing),
 		TEST(nothing_is_done_that_cannot_be_written),
+		TEST(several_ports_are_all_made_or_none),
 		TEST(a_port_that_cannot_be_closed_lives_on),
 		TEST(ports_and_uplinks_share_their_names),
 		TEST(all_comes_back_after_a_restart),
+		TEST(a_port_is_incoming_until_its_guest_has_run),
 		TEST(what_cannot_be_restored_is_kept),
 		TEST(a_state_that_makes_no_sense_is_refused),
 		TEST(without_a_state_directory_nothing_is_written),

@@ -54,6 +54,7 @@ without_anything_the_defaults_hold(void **state)
 	assert_string_equal(o.state_dir, OPTIONS_STATE_DIR);
 	assert_string_equal(o.lcores, "auto");
 	assert_int_equal(o.n_memory, 0);
+	assert_int_equal(o.park_mib, 64);
 	assert_null(o.group);
 	assert_false(o.group_reads_only);
 	assert_false(o.idle_sleep);
@@ -72,7 +73,7 @@ static const char *const everything[] = {
 	"memory",     "512,0,64",   "group",	    "root",   "group-access", "read",
 	"datapath",   "library",    "idle",	    "sleep",  "eal",	      "--foo --bar",
 	"log-level",  "debug",	    "socket-group", "root",   "socket-mode",  "0600",
-	"peer-users", "root",	    "socket-dir",   "/run/x",
+	"peer-users", "root",	    "socket-dir",   "/run/x", "park-memory",  "7",
 };
 #define N_EVERYTHING (sizeof(everything) / sizeof(everything[0]))
 
@@ -86,6 +87,7 @@ assert_everything(const struct options *o)
 	assert_int_equal(o->memory_mib[0], 512);
 	assert_int_equal(o->memory_mib[1], 0);
 	assert_int_equal(o->memory_mib[2], 64);
+	assert_int_equal(o->park_mib, 7);
 	assert_string_equal(o->group, "root");
 	assert_true(o->group_reads_only);
 	assert_true(o->idle_sleep);
@@ -175,6 +177,10 @@ the_file_is_refused_by_line(void **state)
 		{"memory = \"x\"\n", 1, "memory"},
 		{"memory = \"-1\"\n", 1, "memory"},
 		{"memory = \"1,1,1,1,1,1,1,1,1\"\n", 1, "memory"},
+		{"park-memory = \"1,1\"\n", 1, "park-memory"},
+		{"park-memory = \"-1\"\n", 1, "park-memory"},
+		{"park-memory = 1048577\n", 1, "park-memory"},
+		{"park-memory = 99999999999\n", 1, "park-memory"},
 		{"control = \"\"\n", 1, "control"},
 		{"state-dir = \"relative\"\n", 1, "state-dir"},
 		{"socket-dir = \"relative\"\n", 1, "socket-dir"},

@@ -34,6 +34,7 @@ static struct event_base *base;
 static struct rpc *rpc;
 static char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 static unsigned int calls, calls_at_mark;
+static struct rpc_answer *answer; /* owed by the last "later" */
 
 #define ECHO(id) "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"echo\"}\n"
 #define ECHOED(id) "{\"jsonrpc\":\"2.0\",\"result\":\"echo\",\"id\":" id "}"
@@ -62,6 +63,9 @@ call(void *arg, struct rpc_connection *connection, const char *method, const jso
 		*result = json_true();
 	} else if (!strcmp(method, "echo")) {
 		*result = json_string("echo");
+	} else if (!strcmp(method, "later")) {
+		answer = rpc_answer_later(connection);
+		assert_true(rpc_answers_later(connection));
 	} else if (!strcmp(method, "big")) {
 		*result = big();
 	} else if (!strcmp(method, "subscribe")) {
@@ -305,6 +309,83 @@ a_notification_has_no_answer(void **state)
 	assert_line(fd, ECHOED("1"));
 	assert_int_equal(calls, 3);
 	close(fd);
+}
+
+#define LATER(id) "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"later\"}\n"
+
+static void
+an_answer_may_come_later(void **state)
+{
+	struct err err = {0};
+	int fd = connect_client();
+	struct rpc_answer *first;
+
+	(void)state;
+	send_text(fd, LATER("\"one\"") ECHO("2"));
+	assert_line(fd, ECHOED("2"));
+	first = answer;
+	send_text(fd, LATER("3") ECHO("4"));
+	assert_line(fd, ECHOED("4"));
+	err_set(&err, EBUSY, "busy", "not now");
+	rpc_answer(answer, NULL, &err);
+	rpc_answer(first, json_string("echo"), NULL);
+	assert_error(fd, ENVELOPE_DOMAIN);
+	assert_line(fd, ECHOED("\"one\""));
+	close(fd);
+}
+
+/* Its client may have said all that it has to say, but not have heard all. */
+static void
+a_half_closed_connection_waits_for_its_answer(void **state)
+{
+	int fd = connect_client();
+
+	(void)state;
+	send_text(fd, LATER("1") ECHO("2"));
+	shutdown(fd, SHUT_WR);
+	assert_line(fd, ECHOED("2"));
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	rpc_answer(answer, json_string("echo"), NULL);
+	assert_line(fd, ECHOED("1"));
+	assert_closed(fd);
+
+	fd = connect_client();
+	send_text(fd, ECHO("1") "{\"jsonrpc\":\"2.0\",\"method\":\"later\"}\n");
+	assert_line(fd, ECHOED("1"));
+	shutdown(fd, SHUT_WR);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	rpc_answer(answer, json_string("nobody wants it"), NULL);
+	assert_closed(fd);
+}
+
+static void
+who_hung_up_is_not_answered(void **state)
+{
+	int fd = connect_client(), other = connect_client();
+
+	(void)state;
+	send_text(fd, LATER("1") ECHO("2"));
+	assert_line(fd, ECHOED("2"));
+	close(fd);
+	send_text(other, ECHO("1"));
+	assert_line(other, ECHOED("1"));
+	rpc_answer(answer, json_string("echo"), NULL);
+
+	/* With an answer unread, which the server sees as an error. */
+	fd = connect_client();
+	send_text(fd, LATER("1") ECHO("2"));
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	close(fd);
+	send_text(other, ECHO("2"));
+	assert_line(other, ECHOED("2"));
+	rpc_answer(answer, json_string("echo"), NULL);
+
+	send_text(other, "{\"jsonrpc\":\"2.0\",\"method\":\"later\"}\n" ECHO("3"));
+	assert_line(other, ECHOED("3"));
+	rpc_answer(answer, json_string("echo"), NULL); /* which nobody wants */
+	send_text(other, ECHO("4"));
+	assert_line(other, ECHOED("4"));
+	close(other);
 }
 
 static void
@@ -579,6 +660,9 @@ main(void)
 		TEST(ten_thousand_requests_in_one_heap),
 		TEST(a_heap_of_requests_does_not_keep_others_waiting),
 		TEST(a_notification_has_no_answer),
+		TEST(an_answer_may_come_later),
+		TEST(a_half_closed_connection_waits_for_its_answer),
+		TEST(who_hung_up_is_not_answered),
 		TEST(the_last_line_may_lack_its_end),
 		TEST(half_a_line_and_a_hangup_leave_nothing),
 		TEST(a_line_that_is_not_finished_ends_the_connection),

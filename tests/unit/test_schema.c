@@ -142,6 +142,7 @@ parameters_must_be_known_and_there(void **state)
 	assert_bad("port.attach", "{'name': 'p'}", "bridge");
 	assert_bad("port.attach", "{'name': 'p', 'bridge': 'b', 'speed': 1}", "speed");
 	assert_bad("port.set", "{'name': 'p', 'datapath': 'direct'}", "datapath");
+	assert_bad("port.set", "{'name': 'p', 'incoming': true}", "incoming");
 	assert_bad("uplink.add", "{'name': 'u', 'bridge': 'b', 'devargs': 'd', 'tx_retries': 1}",
 		   "tx_retries");
 	assert_bad("capture.start", "{'port': 'p'}", "file");
@@ -196,6 +197,9 @@ values_are_checked(void **state)
 		{ATTACH("'storm_unknown_pps': 1"), ATTACH("'storm_unknown_pps': null"),
 		 "storm_unknown_pps"},
 		{ATTACH("'tx_retries': 32"), ATTACH("'tx_retries': 33"), "tx_retries"},
+		{ATTACH("'park_ms': 600000"), ATTACH("'park_ms': 600001"), "park_ms"},
+		{ATTACH("'park_frames': 0"), ATTACH("'park_frames': 1048577"), "park_frames"},
+		{ATTACH("'incoming': true"), ATTACH("'incoming': 1"), "incoming"},
 		{ATTACH("'datapath': 'library'"), ATTACH("'datapath': 'both'"), "datapath"},
 		{ATTACH("'socket_mode': '0660'"), ATTACH("'socket_mode': '00660'"), "socket_mode"},
 	};
@@ -205,7 +209,20 @@ values_are_checked(void **state)
 		assert_good("port.attach", cases[i].good);
 		assert_bad("port.attach", cases[i].bad, cases[i].param);
 	}
-	assert_good("events.subscribe", "{'types': ['port.up', 'mac.limit']}");
+	assert_good("port.drain", "{'name': 'p', 'timeout_ms': 60000, 'then': 'drop'}");
+	assert_bad("port.drain", "{'name': 'p', 'timeout_ms': 0}", "timeout_ms");
+	assert_bad("port.drain", "{'name': 'p', 'then': 'wait'}", "then");
+	assert_good("port.next_name", "{'existing': ['', 'a', 'a']}");
+	assert_bad("port.next_name", "{'existing': [1]}", "existing");
+	assert_bad("port.next_name", "{'existing': 'a'}", "existing");
+	assert_good("migration.rewrite", "{'xml': '', 'map': {}}");
+	assert_good("migration.rewrite", "{'xml': '<a>\\n</a>', 'map': {'x': 1}}");
+	assert_bad("migration.rewrite", "{'xml': 1, 'map': {}}", "xml");
+	assert_bad("migration.rewrite", "{'xml': '', 'map': []}", "map");
+	assert_good("migration.prepare", "{'bridge': 'b', 'nics': [{}]}");
+	assert_bad("migration.prepare", "{'bridge': 'b', 'nics': {}}", "nics");
+	assert_bad("migration.prepare", "{'bridge': 'b', 'nics': [1]}", "nics");
+	assert_good("events.subscribe", "{'types': ['port.up', 'mac.limit', 'port.announced']}");
 	assert_bad("events.subscribe", "{'types': ['port.u']}", "types");
 	assert_bad("events.subscribe", "{'types': ['port.up port.down']}", "types");
 }

@@ -56,6 +56,9 @@ a_port_has_the_defaults_of_the_contract(void **state)
 	assert_true(set.rules.vlans.all);
 	assert_int_equal(set.rules.vlans.access, 0);
 	assert_int_equal(set.rules.n_macs, 0);
+	assert_int_equal(set.rules.park_ms, 2000);
+	assert_int_equal(set.rules.park_frames, 16384);
+	assert_false(set.incoming);
 	assert_false(port_of("{'name': 'p', 'mac': '02:00:00:00:00:01'}").rules.learn);
 	assert_true(port_of("{'name': 'p', 'mac': '02:00:00:00:00:01', 'learn': true}").rules.learn);
 }
@@ -307,6 +310,7 @@ settings_survive_the_way_there_and_back(void **state)
 		" 'datapath': 'library'}",
 		"{'name': 'p', 'bridge': 'b', 'rate_mbps': 400000, 'burst_kb': 3, 'tx_retries': 2,"
 		" 'storm_broadcast_pps': 7, 'storm_multicast_pps': 8, 'datapath': 'direct'}",
+		"{'name': 'p', 'bridge': 'b', 'incoming': true, 'park_ms': 0, 'park_frames': 1}",
 	};
 
 	(void)state;
@@ -319,6 +323,7 @@ settings_survive_the_way_there_and_back(void **state)
 		assert_memory_equal(&set.rules, &back.rules, sizeof(set.rules));
 		assert_string_equal(set.socket, back.socket);
 		assert_int_equal(set.client, back.client);
+		assert_int_equal(set.incoming, back.incoming);
 		assert_int_equal(set.datapath, back.datapath);
 		assert_int_equal(set.queues, back.queues);
 		assert_int_equal(set.node, back.node);

@@ -149,7 +149,7 @@ retries_end_when_the_guest_breaks_its_ring(void **state)
 	look.breaks_at = 3;
 	send_all();
 	assert_int_equal(look.n, 3);
-	assert_int_equal(ring_port_world.stopped, 1);
+	assert_int_equal(ring_port_world.events[DP_EVENT_RING_STOPPED], 1);
 	assert_int_equal(to.vq[TO_GUEST].fault, VRING_BAD_INDEX);
 	assert_came(4);
 	/* From then on the queue is off, and not looked at. */

@@ -74,7 +74,7 @@ open_pair(bool packed, uint64_t features, uint16_t size)
 static void
 close_pair(void)
 {
-	assert_int_equal(ring_port_world.stopped, 0);
+	assert_int_equal(ring_port_world.events[DP_EVENT_RING_STOPPED], 0);
 	ring_port_close(&from);
 	ring_port_close(&to);
 }
@@ -475,8 +475,8 @@ what_is_owed_outlives_a_stop(void **state)
 	assert_true(vring_detach(&to.vq[TO_GUEST]));
 	vring_settle(&to.vq[TO_GUEST], to.vq[TO_GUEST].vid);
 	assert_int_equal(calls(&to, TO_GUEST), 1);
-	assert_int_equal(ring_port_world.stopped, 1);
-	ring_port_world.stopped = 0;
+	assert_int_equal(ring_port_world.events[DP_EVENT_RING_STOPPED], 1);
+	ring_port_world.events[DP_EVENT_RING_STOPPED] = 0;
 	close_pair();
 }
 

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/migration_check.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "control/migration_nic.h"
+#include "control/orchestrator.h"
+
+#define REFUSE(param, err, ...) err_set_param(err, EINVAL, "bad-parameter", param, __VA_ARGS__)
+
+static const char *
+text_of(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text ? text : "";
+}
+
+static int
+check_vm(const json_t *vm, struct err *err)
+{
+	if (!*text_of(vm, "type"))
+		return REFUSE("vm", err, "vm.type must be text, such as \"User\"");
+	if (!*text_of(vm, "state"))
+		return REFUSE("vm", err, "vm.state must be text, such as \"Running\"");
+	return orchestrator_check_details(json_object_get(vm, "details"), "vm", err);
+}
+
+/* A number that must not be negative, where it is there at all. */
+static int
+check_number(const json_t *host, const char *name, const char *param, struct err *err)
+{
+	const json_t *value = json_object_get(host, name);
+
+	if (value && (!json_is_integer(value) || json_integer_value(value) < 0))
+		return REFUSE(param, err, "%s: %s must be a whole number from 0", param, name);
+	return 0;
+}
+
+static int
+check_host(const json_t *host, const char *param, struct err *err)
+{
+	const json_t *features = json_object_get(host, "features");
+	size_t i;
+	json_t *word;
+
+	if (!*text_of(host, "name"))
+		return REFUSE(param, err, "%s: a host must have a name, which is text", param);
+	if (features && !json_is_array(features))
+		return REFUSE(param, err, "%s: features must be a list of words", param);
+	json_array_foreach(features, i, word)
+	{
+		if (!json_is_string(word))
+			return REFUSE(param, err, "%s: features must be a list of words", param);
+	}
+	if (check_number(host, "mtu", param, err) < 0 ||
+	    check_number(host, "max_queues", param, err) < 0)
+		return -EINVAL;
+	return orchestrator_check_capabilities(json_object_get(host, "capabilities"), param, err);
+}
+
+static int
+check_params(const json_t *params, struct err *err)
+{
+	const json_t *offering = json_object_get(params, "offering");
+	size_t i;
+	json_t *host;
+
+	if (check_vm(json_object_get(params, "vm"), err) < 0 ||
+	    orchestrator_check_details(json_object_get(offering, "details"), "offering", err) < 0 ||
+	    check_host(json_object_get(params, "source"), "source", err) < 0)
+		return -EINVAL;
+	json_array_foreach(json_object_get(params, "destinations"), i, host)
+	{
+		if (check_host(host, "destinations", err) < 0)
+			return -EINVAL;
+	}
+	return migration_nics_check(json_object_get(params, "nics"), err);
+}
+
+static bool
+host_has_dpdk(const json_t *host)
+{
+	return orchestrator_has_capability(json_object_get(host, "capabilities"), "dpdk");
+}
+
+static bool
+has_key(const json_t *params, const char *key)
+{
+	const json_t *vm = json_object_get(params, "vm");
+	const json_t *offering = json_object_get(params, "offering");
+
+	return orchestrator_has_detail(json_object_get(vm, "details"), key) ||
+	       orchestrator_has_detail(json_object_get(offering, "details"), key);
+}
+
+/* Why the VM has no ports of ours; NULL: it has. */
+static const char *
+why_ordinary(const json_t *params)
+{
+	bool numa = has_key(params, ORCHESTRATOR_NUMA_KEY);
+	bool hugepages = has_key(params, ORCHESTRATOR_HUGEPAGES_KEY);
+
+	if (strcmp(text_of(json_object_get(params, "vm"), "type"), "User") != 0)
+		return "not-user-vm";
+	if (!numa && !hugepages)
+		return "missing-both";
+	if (!numa)
+		return "missing-" ORCHESTRATOR_NUMA_KEY;
+	if (!hugepages)
+		return "missing-" ORCHESTRATOR_HUGEPAGES_KEY;
+	return host_has_dpdk(json_object_get(params, "source")) ? NULL : "host-not-dpdk";
+}
+
+/* Why a DPDK VM may not move to a host that has the capability; it has one network card that does
+ * not fit. False: all fit. */
+static bool
+lacks_something(const json_t *params, const json_t *host, struct err *why)
+{
+	size_t i;
+	json_t *nic;
+
+	json_array_foreach(json_object_get(params, "nics"), i, nic)
+	{
+		if (migration_nic_fits(nic, host, text_of(host, "name"), why) < 0)
+			return true;
+	}
+	return false;
+}
+
+/* {name, reason} of a host that will not do, NULL of one that will. */
+static json_t *
+refusal(const json_t *params, const json_t *host, bool is_dpdk_vm)
+{
+	const json_t *vm = json_object_get(params, "vm"),
+		     *source = json_object_get(params, "source");
+	const char *name = text_of(host, "name"), *reason = NULL;
+	struct err why = {0};
+
+	if (strcmp(text_of(vm, "state"), "Running") != 0)
+		reason = "vm-not-running";
+	else if (!strcmp(name, text_of(source, "name")))
+		reason = "same-host";
+	else if (is_dpdk_vm && !host_has_dpdk(host))
+		reason = "destination-not-dpdk";
+	else if (is_dpdk_vm && lacks_something(params, host, &why))
+		reason = why.code;
+	if (!reason)
+		return NULL;
+	return why.code[0] ? json_pack("{s:s, s:s, s:s}", "name", name, "reason", reason, "detail",
+				       why.message) :
+			     json_pack("{s:s, s:s}", "name", name, "reason", reason);
+}
+
+/* The reason for all of it. */
+static const char *
+reason_of(const json_t *params, const json_t *suitable, const json_t *refused, const char *ordinary)
+{
+	if (strcmp(text_of(json_object_get(params, "vm"), "state"), "Running") != 0)
+		return "vm-not-running";
+	if (json_array_size(suitable) > 0)
+		return ordinary;
+	if (json_array_size(refused) == 0)
+		return "no-destination";
+	return text_of(json_array_get(refused, 0), "reason");
+}
+
+json_t *
+migration_check(const json_t *params, struct err *err)
+{
+	json_t *suitable, *refused, *host, *result;
+	const char *ordinary, *reason;
+	size_t i;
+
+	if (check_params(params, err) < 0)
+		return NULL;
+	suitable = json_array();
+	refused = json_array();
+	ordinary = why_ordinary(params);
+	json_array_foreach(json_object_get(params, "destinations"), i, host)
+	{
+		json_t *why = refusal(params, host, !ordinary);
+
+		if (why)
+			json_array_append_new(refused, why);
+		else
+			json_array_append(suitable, json_object_get(host, "name"));
+	}
+	reason = reason_of(params, suitable, refused, ordinary);
+	result = json_pack("{s:b, s:b, s:s*, s:o, s:o}", "dpdk_vm", !ordinary, "eligible",
+			   (int)json_array_size(suitable) > 0, "reason", reason, "suitable",
+			   suitable, "refused", refused);
+	return result;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CONTROL_ORCHESTRATOR_H
+#define CONTROL_ORCHESTRATOR_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "numa/err.h"
+
+/* How orchestrators, CloudStack first, spell what they tell. Pure. Thread: any. */
+
+#define ORCHESTRATOR_MODE_KEY "DPDK-VHOSTUSER"
+#define ORCHESTRATOR_NUMA_KEY "extraconfig-dpdk-numa"
+#define ORCHESTRATOR_HUGEPAGES_KEY "extraconfig-dpdk-hugepages"
+
+/* Details of a VM or an offering: an object, a list of {"key": ..., "value": ...}, null or NULL.
+ * Errors: -EINVAL (code "bad-parameter"), which blames `param`. */
+int orchestrator_check_details(const json_t *details, const char *param, struct err *err);
+
+/* Whether checked details have the key, in these letters. */
+bool orchestrator_has_detail(const json_t *details, const char *key);
+
+/* Capabilities of a host: words in a text with commas, or in a list; null or NULL: none. Errors as
+ * above. */
+int orchestrator_check_capabilities(const json_t *capabilities, const char *param, struct err *err);
+
+/* Whether one of checked capabilities is this word, whole and in these letters. */
+bool orchestrator_has_capability(const json_t *capabilities, const char *word);
+
+/*
+ * A VLAN, as a number or as a text of one. *access: 1..4094, or 0 for a trunk, which any other
+ * number is, and an empty text, null and NULL. Errors: -EINVAL (code "bad-vlan", key "vlan"), which
+ * blames `param`.
+ */
+int orchestrator_vlan(const json_t *vlan, int *access, const char *param, struct err *err);
+
+/* The switch's vhost-user mode: "client" or "server", case ignored; NULL is "server". Errors: -EINVAL
+ * (code "invalid-mode"), which blames `param` and has `key`. */
+int orchestrator_mode(const char *mode, bool *client, const char *param, const char *key,
+		      struct err *err);
+
+#endif

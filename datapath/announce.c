@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/announce.h"
+
+#include <string.h>
+
+#include <rte_arp.h>
+
+#include "datapath/mempool.h"
+#include "datapath/port_vhost.h"
+
+void
+announce_put(struct port *p, unsigned int slot, const uint8_t mac[6])
+{
+	uint64_t value = 0;
+
+	memcpy(&value, mac, RTE_ETHER_ADDR_LEN);
+	atomic_store(&port_vhost_of(p)->announce[slot], value);
+	atomic_store(&p->queue[0].attention, true);
+}
+
+void
+announce_clear(struct port *p)
+{
+	unsigned int slot;
+
+	for (slot = 0; slot < ANNOUNCE_SLOTS; slot++)
+		atomic_store(&port_vhost_of(p)->announce[slot], 0);
+}
+
+void
+announce_take(struct port_queue *q, struct burst *b, bool runs)
+{
+	struct port_vhost *p = port_vhost_of(q->port);
+	struct rte_mbuf *m[ANNOUNCE_SLOTS];
+	struct rte_ether_addr mac;
+	unsigned int slot;
+	uint16_t n = 0;
+
+	if (q->index != 0)
+		return;
+	for (slot = 0; slot < ANNOUNCE_SLOTS; slot++) {
+		uint64_t value = atomic_load(&p->announce[slot]);
+
+		if (value == 0)
+			continue;
+		memcpy(&mac, &value, sizeof(mac));
+		m[n] = runs && atomic_load(&p->base.hold) == PARK_NO_HOLD ?
+			       rte_net_make_rarp_packet(mempool_of_lcore(b->lcore), &mac) :
+			       NULL;
+		if (m[n] == NULL) {
+			atomic_store(&q->attention, true);
+			continue;
+		}
+		n++;
+		/* Unless there is another one by now. */
+		atomic_compare_exchange_strong(&p->announce[slot], &value, 0);
+	}
+	burst_of_mbufs(b, m, n);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/migration.h"
+
+#include <errno.h>
+
+#include "datapath/announce.h"
+#include "datapath/inbox.h"
+#include "datapath/rcu.h"
+#include "datapath/table.h"
+
+/*
+ * A guest leaves one port and comes up at another, of this host or behind an uplink. The order, so that no
+ * frame is lost and none overtakes another:
+ *
+ *  1. Its rings stop, or the port is drained: what is for it is parked (park_begin, park_hold).
+ *  2. It is heard of elsewhere (migration_seen, or an incoming port that begins to run): what is parked
+ *     is redirected there, and so is what still comes for the old port, behind it.
+ *  3. When nothing is left, its MAC is known at the new place.
+ *
+ * Or its rings run again: then what is parked is given to it, and the MACs that it was given are known
+ * here again.
+ */
+
+void
+migration_init(struct port *p, const struct dp_rules *rules, bool incoming)
+{
+	p->park.ms = rules->park_ms;
+	p->park.frames_max = rules->park_frames;
+	p->park.redirect = p->moved_to_ctl = -1;
+	p->incoming_ctl = incoming;
+	if (incoming)
+		park_hold(p, PARK_HOLD_INCOMING);
+}
+
+static bool
+migration_is_away(const struct port *p)
+{
+	return !p->is_uplink && (atomic_load(&p->hold) != PARK_NO_HOLD || !p->ops->tx_ready(p, 0));
+}
+
+static void
+migration_moved(struct port *p)
+{
+	event_post(DP_EVENT_PORT_MOVED, p->id, (uint64_t)p->moved_to_ctl);
+	p->moved_to_ctl = -1;
+}
+
+/* What was parked goes there from now on. Returns true if there is nothing. */
+static bool
+migration_redirect(struct port *p, uint16_t to, uint64_t key)
+{
+	p->moved_to_ctl = to;
+	p->moved_key_ctl = key;
+	atomic_store(&p->park.redirect, to);
+	return atomic_load(&p->park.n) == 0;
+}
+
+/* The other port of this host that has the MAC; NULL: none, or a port that it may leave at once. */
+static struct port *
+migration_holder(const struct port *p, unsigned int i)
+{
+	uint16_t at = table_port_of_mac(p, i);
+	struct port *holder = at != FDB_NO_PORT ? table.port[at] : NULL;
+
+	return holder != p && holder != NULL && !holder->is_uplink ? holder : NULL;
+}
+
+/*
+ * Its rings run: it is here, whether it was awaited or comes back. Where another port of this host has
+ * its MACs, their guest has to be away, and what is parked there comes first: then this is called again.
+ */
+static void
+migration_arrived(struct port *p)
+{
+	bool waits = false;
+	struct port *from;
+	unsigned int i;
+	int id;
+
+	for (i = 0; i < p->rules_ctl.n_macs; i++) {
+		from = migration_holder(p, i);
+		if (from == NULL)
+			continue;
+		if (!migration_is_away(from))
+			return;
+		waits |= !migration_redirect(from, p->id, 0);
+	}
+	if (waits)
+		return;
+	atomic_store(&p->park.redirect, -1);
+	p->moved_to_ctl = -1;
+	if (table_claim_macs(p) < 0) {
+		/* No memory for a snapshot: again, when there is time. */
+		event_post(DP_EVENT_PORT_UP, p->id, 0);
+		return;
+	}
+	if (atomic_load(&p->hold) == PARK_HOLD_INCOMING)
+		park_hold(p, PARK_NO_HOLD);
+	for (id = 0; id < DP_PORTS_MAX; id++)
+		if (table.port[id] != NULL && table.port[id]->moved_to_ctl == p->id)
+			migration_moved(table.port[id]);
+}
+
+/* A guest has gone, which others may have waited for. */
+static void
+migration_gone(void)
+{
+	int id;
+
+	for (id = 0; id < DP_PORTS_MAX; id++)
+		if (table.port[id] != NULL && table.port[id]->incoming_ctl &&
+		    table.port[id]->ops->tx_ready(table.port[id], 0))
+			migration_arrived(table.port[id]);
+}
+
+/* All that was parked has left. */
+static void
+migration_finish(struct port *p)
+{
+	struct port *to = p->moved_to_ctl >= 0 ? table.port[p->moved_to_ctl] : NULL;
+
+	if (to == NULL || atomic_load(&p->park.n) != 0)
+		return;
+	if (p->moved_key_ctl == 0) {
+		migration_arrived(to);
+		return;
+	}
+	table_forget_macs(p);
+	fdb_learn(table.fdb[p->bridge_ctl], p->moved_key_ctl, to->id, UINT32_MAX);
+	/* From here on nobody puts anything behind what was parked. */
+	rcu_synchronize();
+	migration_moved(p);
+}
+
+bool
+migration_seen(const struct event_mac *mac)
+{
+	uint16_t at = fdb_port_of(table.fdb[mac->bridge], mac->fdb_key);
+	struct port *p = at != FDB_NO_PORT ? table.port[at] : NULL;
+
+	if (p == NULL || at == mac->port || !migration_is_away(p))
+		return false;
+	if (p->moved_to_ctl != mac->port && migration_redirect(p, mac->port, mac->fdb_key))
+		migration_finish(p);
+	return true;
+}
+
+static uint64_t
+migration_frames_of_guest(const struct port *p)
+{
+	struct dp_stats stats;
+
+	dp_port_stats(p->id, -1, &stats);
+	return stats.in_packets;
+}
+
+uint64_t
+migration_forwarded(const struct port *p)
+{
+	return migration_frames_of_guest(p) - p->drain_from_ctl;
+}
+
+/* One queue is drained. Returns true when all are. */
+static bool
+migration_drained(struct port *p)
+{
+	uint16_t i;
+
+	if (atomic_load(&p->hold) != PARK_HOLD && atomic_load(&p->hold) != PARK_HOLD_DROP)
+		return false;
+	for (i = 0; i < p->n_queues; i++)
+		if (!atomic_load(&p->queue[i].drained))
+			return false;
+	/* Also what other lcores still have of it. */
+	inbox_settle();
+	rcu_synchronize();
+	return true;
+}
+
+bool
+migration_event(struct dp_event *event)
+{
+	struct port *p = table.port[event->port];
+
+	if (p == NULL)
+		return true;
+	switch (event->type) {
+	case DP_EVENT_PORT_UP:
+		migration_arrived(p);
+		return true;
+	case DP_EVENT_PORT_DOWN:
+	case DP_EVENT_PORT_PARKING:
+		migration_gone();
+		return true;
+	case DP_EVENT_PORT_REDIRECTED:
+		migration_finish(p);
+		return true;
+	case DP_EVENT_QUEUE_DRAINED:
+		if (!migration_drained(p))
+			return false;
+		event->type = DP_EVENT_PORT_DRAINED;
+		event->value = migration_forwarded(p);
+		return true;
+	default:
+		return true;
+	}
+}
+
+int
+dp_port_drain(int port, bool park)
+{
+	struct port *p = table.port[port];
+	uint16_t i;
+
+	if (atomic_load(&p->hold) != PARK_NO_HOLD)
+		return -EALREADY;
+	if (!p->ops->tx_ready(p, 0))
+		return -ENOTCONN;
+	p->drain_from_ctl = migration_frames_of_guest(p);
+	for (i = 0; i < p->n_queues; i++)
+		atomic_store(&p->queue[i].drained, false);
+	if (park) {
+		park_begin(p);
+		park_tell(p);
+	}
+	park_hold(p, park ? PARK_HOLD : PARK_HOLD_DROP);
+	return 0;
+}
+
+int
+dp_port_resume(int port)
+{
+	struct port *p = table.port[port];
+	enum park_hold hold = atomic_load(&p->hold);
+
+	if (hold != PARK_HOLD && hold != PARK_HOLD_DROP)
+		return -EALREADY;
+	atomic_store(&p->park.away, false);
+	park_hold(p, PARK_NO_HOLD);
+	return 0;
+}
+
+void
+dp_port_announce(int port)
+{
+	struct port *p = table.port[port];
+	unsigned int i;
+
+	for (i = 0; i < p->rules_ctl.n_macs; i++)
+		announce_put(p, i + 1, p->rules_ctl.mac[i].byte);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DATAPATH_MIGRATION_H
+#define DATAPATH_MIGRATION_H
+
+#include "datapath/event.h"
+#include "datapath/port.h"
+
+/*
+ * The control thread's part of a migration: who is incoming, who has moved, who is drained. See park.h
+ * for what happens to the frames.
+ */
+
+/* Of a new port, before it is in a snapshot. */
+void migration_init(struct port *p, const struct dp_rules *rules, bool incoming);
+
+/* Takes in an event on its way up, which it may change. Returns whether it goes on. */
+bool migration_event(struct dp_event *event);
+
+/* Frames that the guest has sent since the port was told to drain. */
+uint64_t migration_forwarded(const struct port *p);
+
+/* A sender that was seen. Returns true where its MAC stays where it is for now: it is that of a guest
+ * which is away, and what is parked goes there first. */
+bool migration_seen(const struct event_mac *mac);
+
+#endif

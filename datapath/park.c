@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/park.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+#include <rte_pause.h>
+
+#include "datapath/event.h"
+#include "datapath/forward.h"
+#include "datapath/port.h"
+#include "datapath/stats.h"
+#include "datapath/vnet_guest.h"
+
+#define PARK_PAGE_BYTES 16384U
+#define PARK_DATA_BYTES (PARK_PAGE_BYTES - 2 * sizeof(uint64_t))
+
+struct park_page {
+	struct park_page *next;
+	_Atomic uint32_t below; /* while it is free: the free page below it, from 1; 0: none */
+	uint32_t used; /* bytes of data */
+	uint8_t data[PARK_DATA_BYTES];
+};
+
+/* What stands before the bytes of a frame. A frame may go on in the next pages. */
+struct park_entry {
+	uint32_t bytes;
+	uint16_t vlan; /* in the bridge */
+	bool tagged; /* the tag is in the frame */
+	bool segmented;
+	uint8_t needs;
+	uint32_t segment_l3_bytes;
+	struct virtio_net_hdr vnet;
+};
+
+static struct {
+	struct park_page *page;
+	size_t bytes;
+	uint32_t n_fresh_max;
+	_Atomic uint32_t n_fresh; /* pages from the first on that were ever used */
+	/* The free ones of them, the last used first, so that few ever are: number of the topmost, from
+	 * 1, and above it a count of changes, so that none is taken for another. Any lcore. */
+	_Atomic uint64_t free;
+	struct park *listed[DP_LCORES_MAX + 1]; /* each its lcore's */
+} parks;
+
+static struct park_page *
+park_take_page(void)
+{
+	uint64_t top = atomic_load(&parks.free);
+	uint32_t fresh;
+
+	while ((uint32_t)top != 0) {
+		struct park_page *page = &parks.page[(uint32_t)top - 1];
+		uint64_t next = ((top >> 32) + 1) << 32 | atomic_load(&page->below);
+
+		if (atomic_compare_exchange_weak(&parks.free, &top, next))
+			return page;
+	}
+	fresh = atomic_load(&parks.n_fresh);
+	while (fresh < parks.n_fresh_max)
+		if (atomic_compare_exchange_weak(&parks.n_fresh, &fresh, fresh + 1))
+			return &parks.page[fresh];
+	return NULL;
+}
+
+static void
+park_free_page(struct park_page *page)
+{
+	uint32_t number = (uint32_t)(page - parks.page) + 1;
+	uint64_t top = atomic_load(&parks.free), next;
+
+	do {
+		atomic_store(&page->below, (uint32_t)top);
+		next = ((top >> 32) + 1) << 32 | number;
+	} while (!atomic_compare_exchange_weak(&parks.free, &top, next));
+}
+
+int
+park_create(unsigned int mib)
+{
+	void *memory;
+
+	parks.bytes = (size_t)mib << 20;
+	if (mib == 0)
+		return 0;
+	memory = mmap(NULL, parks.bytes, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return -ENOMEM;
+	/* A fault on an lcore shall not clear more than it needs. */
+	madvise(memory, parks.bytes, MADV_NOHUGEPAGE);
+	parks.page = memory;
+	parks.n_fresh_max = (uint32_t)(parks.bytes / PARK_PAGE_BYTES);
+	return 0;
+}
+
+void
+park_destroy(void)
+{
+	if (parks.page != NULL)
+		munmap(parks.page, parks.bytes);
+	parks.page = NULL;
+	parks.n_fresh_max = 0;
+	atomic_store(&parks.n_fresh, 0);
+	atomic_store(&parks.free, 0);
+}
+
+static bool
+park_is_over(const struct port *p)
+{
+	uint64_t until = atomic_load_explicit(&p->park.until, memory_order_relaxed);
+
+	return until == 0 || (int64_t)(until - rte_rdtsc()) <= 0;
+}
+
+void
+park_begin(struct port *p)
+{
+	uint64_t ms = __atomic_load_n(&p->park.ms, __ATOMIC_RELAXED);
+
+	if (ms != 0)
+		atomic_store(&p->park.until, rte_rdtsc() + ms * (rte_get_tsc_hz() / 1000));
+}
+
+void
+park_tell(struct port *p)
+{
+	if (!park_is_over(p) && !atomic_exchange(&p->park.away, true))
+		event_post(DP_EVENT_PORT_PARKING, p->id, 0);
+}
+
+void
+park_end(struct port *p, pid_t pid)
+{
+	if (pid == 0 || pid != p->park.pid)
+		atomic_fetch_add(&p->park.guest, 1);
+	p->park.pid = pid;
+	atomic_store(&p->park.away, false);
+}
+
+/* ---- what is kept ------------------------------------------------------------------------- */
+
+/* A page behind the last one. */
+static struct park_page *
+park_add_page(struct park *park)
+{
+	struct park_page *page = park_take_page();
+
+	if (page == NULL)
+		return NULL;
+	page->next = NULL;
+	page->used = 0;
+	if (park->last != NULL)
+		park->last->next = page;
+	else
+		park->first = page;
+	park->last = page;
+	return page;
+}
+
+static void
+park_free_pages(struct park_page *page)
+{
+	while (page != NULL) {
+		struct park_page *next = page->next;
+
+		park_free_page(page);
+		page = next;
+	}
+}
+
+/* Where one stands in the pages. */
+struct park_cursor {
+	struct park_page *page;
+	uint32_t at;
+};
+
+/* To the next bytes, which are in the next page where this one has no more. Returns how many of `bytes`
+ * are there in one piece. */
+static uint32_t
+park_step(struct park_cursor *c, uint32_t bytes)
+{
+	if (c->at == c->page->used && c->page->next != NULL) {
+		c->page = c->page->next;
+		c->at = 0;
+	}
+	return RTE_MIN(bytes, c->page->used - c->at);
+}
+
+/* The entry that begins at the cursor, which goes to its frame. An entry is not cut: where it does not
+ * fit, its page ends before. */
+static struct park_entry
+park_entry(struct park_cursor *c)
+{
+	struct park_entry entry;
+
+	park_step(c, sizeof(entry));
+	memcpy(&entry, &c->page->data[c->at], sizeof(entry));
+	c->at += sizeof(entry);
+	return entry;
+}
+
+/* Writes `bytes` of the frame from `offset` on behind what is there. Returns false without a page. */
+static bool
+park_write(struct park *park, const struct frame *f, uint32_t offset, uint32_t bytes)
+{
+	while (bytes > 0) {
+		struct park_page *page = park->last;
+		uint32_t some;
+
+		if (page->used == PARK_DATA_BYTES) {
+			page = park_add_page(park);
+			if (page == NULL)
+				return false;
+		}
+		some = RTE_MIN(bytes, (uint32_t)PARK_DATA_BYTES - page->used);
+		frame_read(f, offset, some, &page->data[page->used]);
+		page->used += some;
+		offset += some;
+		bytes -= some;
+	}
+	return true;
+}
+
+/* Copies one frame. Returns false where there is no memory for it, and nothing was added. */
+static bool
+park_add(struct park *park, const struct frame *f, bool tag)
+{
+	const uint32_t macs = 2 * RTE_ETHER_ADDR_LEN, skip = f->tagged ? macs + 4 : macs;
+	struct park_page *last = park->last, *page = last;
+	uint32_t used = last != NULL ? last->used : 0;
+	struct park_entry entry = {
+		.bytes = f->bytes + (tag ? 4 : 0) - (f->tagged ? 4 : 0),
+		.needs = f->needs,
+		.segmented = f->segmented,
+		.segment_l3_bytes = f->segment_l3_bytes,
+	};
+	struct frame head = {.bytes = sizeof(struct rte_vlan_hdr)};
+	rte_be16_t word[2] = {RTE_BE16(RTE_ETHER_TYPE_VLAN), rte_cpu_to_be_16(f->vlan)};
+
+	if (f->needs != 0)
+		vnet_guest_give(f, tag, (uint8_t *)&entry.vnet);
+	if (page == NULL || PARK_DATA_BYTES - page->used < sizeof(entry)) {
+		page = park_add_page(park);
+		if (page == NULL)
+			return false;
+	}
+	memcpy(&page->data[page->used], &entry, sizeof(entry));
+	page->used += sizeof(entry);
+	if (f->tagged == tag) {
+		if (park_write(park, f, 0, f->bytes))
+			return true;
+	} else {
+		memcpy(head.head, word, sizeof(word));
+		if (park_write(park, f, 0, macs) &&
+		    (!tag || park_write(park, &head, 0, sizeof(word))) &&
+		    park_write(park, f, skip, f->bytes - skip))
+			return true;
+	}
+	/* As it was. */
+	if (last != NULL) {
+		park_free_pages(last->next);
+		last->next = NULL;
+		last->used = used;
+	} else {
+		park_free_pages(park->first);
+		park->first = NULL;
+	}
+	park->last = last;
+	return false;
+}
+
+void
+park_drop(struct park *park, uint16_t n)
+{
+	struct park_cursor c = {park->first, park->read_at};
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		uint32_t left = park_entry(&c).bytes;
+
+		while (left > 0) {
+			uint32_t some = park_step(&c, left);
+
+			c.at += some;
+			left -= some;
+		}
+	}
+	park->n -= n;
+	atomic_fetch_sub_explicit(&park->q->port->park.n, n, memory_order_relaxed);
+	stats_add(&park->q->stats.parked, -(uint64_t)n);
+	if (park->n == 0)
+		c.page = NULL;
+	while (park->first != c.page) {
+		struct park_page *page = park->first;
+
+		park->first = page->next;
+		page->next = NULL;
+		park_free_pages(page);
+	}
+	park->read_at = c.page != NULL ? c.at : 0;
+	if (c.page == NULL)
+		park->last = NULL;
+}
+
+/* n frames have left, `arrived` of them for where the event says; it tells of all when none are left. */
+static void
+park_left(struct park *park, uint16_t n, uint16_t arrived, enum dp_event_type type)
+{
+	park_drop(park, n);
+	park->told += arrived;
+	if (park->n != 0)
+		return;
+	event_post(type, park->q->port->id, park->told);
+	park->told = 0;
+}
+
+static unsigned int
+park_expire(struct park *park)
+{
+	uint16_t n = (uint16_t)RTE_MIN(park->n, (uint32_t)BURST_MAX);
+
+	stats_add(&park->q->stats.out_drop[DP_OUT_PARK_EXPIRED], n);
+	park_left(park, n, n, DP_EVENT_PARK_EXPIRED);
+	return n;
+}
+
+void
+park_keep(struct port_queue *q, struct frame *const *f, uint16_t n, bool trunk)
+{
+	uint32_t max = __atomic_load_n(&q->port->park.frames_max, __ATOMIC_RELAXED);
+	uint32_t guest = atomic_load(&q->port->park.guest);
+	struct park *park = &q->park;
+	uint16_t i, kept = 0;
+
+	while (park->n != 0 && park->guest != guest)
+		park_expire(park);
+	park->guest = guest;
+	for (i = 0; i < n; i++) {
+		/* One that comes late may not pass: then those behind it would be before it. */
+		if (atomic_load_explicit(&q->port->park.n, memory_order_relaxed) >= max ||
+		    !park_add(park, f[i], trunk && f[i]->vlan != 0))
+			continue;
+		atomic_fetch_add_explicit(&q->port->park.n, 1, memory_order_relaxed);
+		park->n++;
+		kept++;
+	}
+	stats_add(&q->stats.out_drop[DP_OUT_PARK_FULL], n - kept);
+	stats_add(&q->stats.parked, kept);
+	q->parks = true;
+	if (park->listed || park->n == 0)
+		return;
+	park->q = q;
+	park->next = parks.listed[rte_lcore_id()];
+	parks.listed[rte_lcore_id()] = park;
+	atomic_store(&park->listed, true);
+}
+
+/* Makes the frame of an entry, in as many pieces as it has. Returns false where the burst has no room
+ * for them. */
+static bool
+park_frame(struct burst *b, struct park_cursor *c, const struct park_entry *entry)
+{
+	struct frame *f = &b->frame[b->n];
+	uint32_t left = entry->bytes, some;
+
+	f->marks = 0;
+	f->bytes = entry->bytes;
+	f->more = &b->seg[b->n_segs];
+	some = park_step(c, left);
+	f->first = (struct burst_seg){&c->page->data[c->at], some};
+	for (;;) {
+		c->at += some;
+		left -= some;
+		if (left == 0)
+			break;
+		if (b->n_segs == BURST_SEGS_MAX)
+			return false;
+		some = park_step(c, left);
+		b->seg[b->n_segs++] = (struct burst_seg){&c->page->data[c->at], some};
+		f->n_more++;
+	}
+	frame_fill_head(f);
+	frame_look(f);
+	f->needs = entry->needs;
+	f->segmented = entry->segmented;
+	f->segment_l3_bytes = entry->segment_l3_bytes;
+	f->vnet = entry->vnet;
+	f->vlan = frame_tag_vlan(f);
+	f->uses = 1;
+	return true;
+}
+
+uint16_t
+park_look(struct park *park, struct burst *b)
+{
+	struct park_cursor c = {park->first, park->read_at};
+	struct park_entry entry;
+
+	while (b->n < RTE_MIN(park->n, (uint32_t)BURST_MAX)) {
+		entry = park_entry(&c);
+		if (!park_frame(b, &c, &entry))
+			break;
+		b->n++;
+	}
+	return b->n;
+}
+
+/* ---- who leaves ---------------------------------------------------------------------------- */
+
+/* To where the guest is now. What was for a group has been there already. */
+static unsigned int
+park_redirect(struct forward *f, const struct snap_port *from, const struct snap_port *to,
+	      struct park *park, struct burst *b)
+{
+	struct frame *frame[BURST_MAX];
+	uint16_t n = park_look(park, b), i, k = 0;
+
+	for (i = 0; i < n; i++) {
+		struct frame *fr = &b->frame[i];
+
+		if (from->access != 0)
+			frame_set_vlan(fr, from->access);
+		if (!rte_is_multicast_ether_addr(&frame_eth(fr)->dst_addr) &&
+		    snap_port_has_vlan(to, fr->vlan))
+			frame[k++] = fr;
+	}
+	forward_to(f, to, park->q, b, frame, k);
+	burst_release(b);
+	stats_add(&park->q->stats.redirected, k);
+	stats_add(&park->q->stats.out_drop[DP_OUT_PARK_EXPIRED], n - k);
+	park_left(park, n, k, DP_EVENT_PORT_REDIRECTED);
+	return n;
+}
+
+/* To the guest, as far as it has room. */
+static unsigned int
+park_give(struct park *park, struct burst *b)
+{
+	uint16_t n;
+
+	park_look(park, b);
+	n = park->q->port->ops->tx_parked(park->q, b);
+	burst_release(b);
+	stats_add(&park->q->stats.unparked, n);
+	if (n > 0)
+		park_left(park, n, n, DP_EVENT_PORT_UNPARKED);
+	return n;
+}
+
+/* One look at one park. */
+static unsigned int
+park_look_after(struct forward *f, const struct snapshot *snap, const struct snap_port *sp,
+		struct park *park, struct burst *b)
+{
+	struct port_queue *q = park->q;
+	int to = atomic_load(&q->port->park.redirect);
+
+	burst_clear(b);
+	if (park->guest != atomic_load(&q->port->park.guest))
+		return park_expire(park);
+	if (to >= 0 && snap->port[to] != NULL)
+		return park_redirect(f, sp, snap->port[to], park, b);
+	if (!park_holds(q) && q->port->ops->tx_ready(q->port, q->index))
+		return park_give(park, b);
+	return park_is_over(q->port) ? park_expire(park) : 0;
+}
+
+unsigned int
+park_run(struct forward *f, const struct snapshot *snap, struct burst *b)
+{
+	struct park **at = &parks.listed[f->lcore], *park;
+	unsigned int moved = 0;
+
+	while ((park = *at) != NULL) {
+		struct port_queue *q = park->q;
+		const struct snap_port *sp = snap->port[q->port->id];
+		bool is_gone = sp == NULL || sp->port != q->port;
+
+		if (!is_gone)
+			moved += park_look_after(f, snap, sp, park, b);
+		if (!is_gone && park->n != 0) {
+			at = &park->next;
+			continue;
+		}
+		q->parks = park_holds(q);
+		*at = park->next;
+		/* The port may be freed from here on. */
+		atomic_store(&park->listed, false);
+	}
+	return moved;
+}
+
+void
+park_settle(const struct port *p)
+{
+	uint16_t i;
+
+	for (i = 0; i < p->n_queues; i++)
+		while (atomic_load(&p->queue[i].park.listed))
+			rte_pause();
+}
+
+void
+park_clear(struct port *p)
+{
+	uint16_t i;
+
+	for (i = 0; i < p->n_queues; i++) {
+		park_free_pages(p->queue[i].park.first);
+		p->queue[i].park = (struct park){.n = 0};
+	}
+}
+
+void
+park_discard(void)
+{
+	unsigned int lcore;
+
+	for (lcore = 0; lcore <= DP_LCORES_MAX; lcore++) {
+		while (parks.listed[lcore] != NULL) {
+			atomic_store(&parks.listed[lcore]->listed, false);
+			parks.listed[lcore] = parks.listed[lcore]->next;
+		}
+	}
+}
+
+/* ---- drained, and not yet there --------------------------------------------------------------- */
+
+enum park_choice
+park_choose(const struct port_queue *q)
+{
+	if (q->hold == PARK_HOLD_DROP)
+		return PARK_REFUSE;
+	if (q->park.n != 0 || !park_is_over(q->port))
+		return PARK_KEEP;
+	return q->hold == PARK_HOLD ? PARK_TOO_LATE : PARK_REFUSE;
+}
+
+void
+park_hold(struct port *p, enum park_hold hold)
+{
+	uint16_t i;
+
+	atomic_store(&p->hold, hold);
+	for (i = 0; i < p->n_queues; i++)
+		atomic_store(&p->queue[i].attention, true);
+}
+
+bool
+park_may_poll(struct port_queue *q, uint32_t ring_size)
+{
+	enum park_hold hold = atomic_load(&q->port->hold);
+
+	if (hold == PARK_NO_HOLD) {
+		q->hold = PARK_NO_HOLD;
+		q->parks = q->park.n != 0;
+		atomic_store(&q->drained, false);
+		return true;
+	}
+	/* Here again in the next round. */
+	atomic_store(&q->attention, true);
+	if (q->hold != hold) {
+		q->hold = hold;
+		q->parks |= park_holds(q);
+		q->drain_left = ring_size;
+	}
+	if (hold == PARK_HOLD_INCOMING || atomic_load(&q->drained))
+		return false;
+	if (q->drain_left > 0)
+		return true;
+	atomic_store(&q->drained, true);
+	event_post(DP_EVENT_QUEUE_DRAINED, q->port->id, q->index);
+	return false;
+}
+
+void
+park_polled(struct port_queue *q, uint16_t n)
+{
+	q->drain_left -= n != 0 ? RTE_MIN(q->drain_left, (uint32_t)n) : q->drain_left;
+}

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Drain, park, resume and redirect, as an orchestrator steers them and as events tell of them."""
+
+import signal
+import subprocess
+
+import pytest
+
+from frames import BROADCAST, assert_got, frame
+from net import Member
+from rpc import Connection, Refused
+from sluice import SLUICECTL
+from test_rarp import rarp
+from vhostguest import VhostGuest
+from wait import wait_until
+
+A, B, OUTSIDE = "02:00:00:00:0d:0a", "02:00:00:00:0d:0b", "02:00:00:00:0d:0c"
+DATAPATHS = pytest.mark.parametrize("datapath", ["direct", "library"])
+
+
+@pytest.fixture
+def events(sluiced):
+    """A connection that has subscribed to all events; expect() takes the next of a type."""
+    with Connection(sluiced.control) as connection:
+        connection.call("events.subscribe")
+        connection.expect = lambda kind: connection.next_event(lambda event: event["type"] == kind)
+        yield connection
+
+
+def numbered(src, dst, n):
+    return [frame(dst, src, size=60 + i) for i in range(n)]
+
+
+def receive(guest, n):
+    frames = [guest.recv() for _ in range(n)]
+    assert None not in frames, frames
+    return frames
+
+
+def send_all(net, sender, frames):
+    for each in frames:
+        net.send(sender, each)
+
+
+def come_back(net, name, **options):
+    """Another front-end on a port that its guest has left."""
+    port = net.sluiced.port(f"{net.bridge}-{name}")
+    member = Member(port["name"], VhostGuest.at(port["socket"], **options), None, False)
+    net.members.append(member)
+    return member
+
+
+def leave(net, guest):
+    """The front-end goes away, and what is for its guest from now on is parked."""
+    guest.end.close()
+    net.members.remove(guest)
+    net.sluiced.wait_state(guest.name, "waiting")
+
+
+@DATAPATHS
+def test_drain_parks_and_resume_gives_all_in_order(net, events, datapath):
+    a, b = net.guest("a", mac=A, datapath=datapath), net.guest("b", mac=B, datapath=datapath)
+    before, parked = numbered(A, B, 30), numbered(B, A, 40)
+    send_all(net, a, before)
+    assert_got(receive(b, 30), *before)
+
+    drained = net.sluiced.rpc("port.drain", name=a.name)
+    assert drained["state"] == "drained" and drained["parked"] == 0, drained
+    assert net.sluiced.port(a.name)["state"] == "drained"
+    assert all(queue["drained"] for queue in net.sluiced.port(a.name)["queues"])
+    send_all(net, b, parked)
+    wait_until(lambda: net.stats(a)["parked"] == 40, "40 parked frames")
+    a.end.send(numbered(A, B, 1)[0])
+    a.sent += 1
+    assert net.received(b) == []  # for which the beacon makes a mark, which is parked as well
+    assert a.recv(0) is None
+
+    assert net.sluiced.rpc("port.resume", name=a.name)["state"] == "up"
+    last = numbered(B, A, 1)
+    send_all(net, b, last)
+    got = receive(a, 42)
+    assert_got(got[:40] + got[41:], *parked, *last)
+    assert b.recv() is not None
+    assert net.stats(a)["unparked"] >= 41 and net.stats(a)["parked"] == 0
+    assert events.expect("port.draining")["then"] == "park"
+    assert events.expect("port.drained")["port"] == a.name
+    assert events.expect("port.resumed")["reason"] == "asked"
+    assert events.expect("port.unparked")["frames"] > 0
+
+
+def test_drain_may_drop(net):
+    a, b = net.guest("a", mac=A), net.guest("b", mac=B)
+    net.sluiced.rpc("port.drain", name=a.name, then="drop")
+    send_all(net, b, numbered(B, A, 5))
+    wait_until(lambda: net.stats(a)["rx_dropped"] == 5, "5 dropped frames")
+    assert net.stats(a)["parked"] == 0
+    net.sluiced.rpc("port.resume", name=a.name)
+    last = numbered(B, A, 1)
+    send_all(net, b, last)
+    assert_got(receive(a, 1), *last)
+
+
+def test_wrong_states_are_refused(net):
+    name = net.attach("a", mac=A)["name"]
+    assert net.sluiced.refusal("port.drain", name=name).text_code == "bad-state"
+    assert net.sluiced.refusal("port.resume", name=name).text_code == "bad-state"
+    net.guest("b", mac=B)
+    name = f"{net.bridge}-b"
+    net.sluiced.rpc("port.drain", name=name)
+    assert net.sluiced.refusal("port.drain", name=name).text_code == "bad-state"
+    net.sluiced.rpc("port.resume", name=name)
+    assert net.sluiced.refusal("port.resume", name=name).text_code == "bad-state"
+
+
+@DATAPATHS
+def test_what_comes_while_a_front_end_is_away_is_parked(make_net, events, datapath):
+    net = make_net()
+    a = net.guest("a", mac=A, datapath=datapath, park_ms=60000)
+    b = net.guest("b", mac=B, datapath=datapath)
+    leave(net, a)
+    parked = numbered(B, A, 20)
+    send_all(net, b, parked)
+    assert net.stats(a)["parked"] == 20
+    assert events.expect("port.parking")["park_ms"] == 60000
+    a = come_back(net, "a")
+    assert_got(receive(a, 20), *parked)
+    assert events.expect("port.unparked")["frames"] == 20
+
+
+def test_what_nobody_comes_for_expires(make_net, events):
+    net = make_net()
+    a, b = net.guest("a", mac=A, park_ms=50), net.guest("b", mac=B)
+    leave(net, a)
+    send_all(net, b, numbered(B, A, 7))
+    dropped = wait_until(lambda: sum(net.stats(a)["rx_dropped_by"][reason] for reason in (
+        "park_expired", "no_guest")) == 7 and net.stats(a)["rx_dropped_by"], "7 dropped frames")
+    if dropped["park_expired"]:  # else all came later than park_ms
+        assert events.expect("port.park_expired")["frames"] > 0
+
+
+def test_no_more_than_park_frames_are_parked(make_net):
+    net = make_net()
+    a, b = net.guest("a", mac=A, park_ms=60000, park_frames=5), net.guest("b", mac=B)
+    leave(net, a)
+    sent = numbered(B, A, 8)
+    send_all(net, b, sent)
+    wait_until(lambda: net.stats(a)["rx_dropped_by"]["park_full"] == 3, "3 dropped frames")
+    assert net.stats(a)["parked"] == 5
+    assert_got(receive(come_back(net, "a"), 5), *sent[:5])
+
+
+def test_frames_go_after_a_guest_that_has_moved(make_net, events):
+    net = make_net()
+    a, b = net.guest("a", mac=A, park_ms=60000), net.guest("b", mac=B)
+    uplink = net.uplink("up")
+    leave(net, a)
+    parked = numbered(B, A, 25)
+    send_all(net, b, parked)
+    net.send(uplink, rarp(A))
+    got = uplink.end.recv_until(lambda got: got[:60] == parked[-1][:60])
+    assert_got([each for each in got if each[:12] == parked[0][:12]], *parked)
+    moved = events.expect("port.moved")
+    assert moved["port"] == a.name and moved["uplink"] == uplink.name and moved["mac"] == [A]
+    wait_until(lambda: net.stats(a)["redirected"] == 25, "25 redirected frames")
+    later = numbered(B, A, 1)
+    send_all(net, b, later)
+    assert uplink.end.recv_until(lambda got: got[:60] == later[0][:60])
+    assert net.macs()[(A, 0)]["port"] == uplink.name
+
+
+@pytest.mark.parametrize("vlan", [None, 10])
+def test_an_incoming_port_is_silent_until_its_guest_runs(make_net, events, vlan):
+    net = make_net()
+    b, uplink = net.guest("b", mac=B, vlan=vlan) if vlan else net.guest("b", mac=B), \
+        net.uplink("up")
+    port = net.attach("a", mac=A, incoming=True, **({"vlan": vlan} if vlan else {}))
+    assert port["state"] == "incoming" and port["incoming"]
+    assert not [mac for mac, _ in net.macs() if mac == A]
+    away = numbered(B, A, 1)
+    send_all(net, b, away)  # to where the guest is still
+    assert uplink.end.recv_until(lambda got: got[:12] == away[0][:12])
+
+    a = come_back(net, "a")
+    arrived = events.expect("port.incoming_up")
+    assert arrived["port"] == a.name and arrived["mac"] == [A]
+    assert [events.expect("port.announced")["round"] for _ in range(6)] == list(range(1, 7))
+    got = []
+    while len(got) < 6:
+        got += [each for each in [uplink.recv()] if each[6:12] == rarp(A)[6:12]]
+    want = rarp(A) if vlan is None else \
+        rarp(A)[:12] + bytes.fromhex("8100000a") + rarp(A)[12:]
+    assert_got(got, *[want] * 6)
+    assert net.sluiced.port(a.name)["state"] == "up"
+    here = numbered(B, A, 1)
+    send_all(net, b, here)
+    assert_got(receive(a, 1), *here)
+
+
+def test_an_incoming_port_is_so_after_a_restart(start_sluiced):
+    sluiced = start_sluiced()
+    sluiced.rpc("bridge.add", name="br")
+    for name in "pq":
+        port = sluiced.rpc("port.attach", name=name, bridge="br", mac=A if name == "p" else B,
+                           incoming=True)
+    guest = VhostGuest.at(port["socket"])
+    sluiced.wait_state("q", "up")
+    assert sluiced.stop() == 0
+    guest.close()
+    sluiced.start()
+    assert sluiced.port("p")["state"] == "incoming"
+    assert sluiced.port("q")["state"] == "waiting"
+
+
+def test_detach_waits_for_what_is_parked(make_net):
+    net = make_net()
+    a, b = net.guest("a", mac=A, park_ms=60000), net.guest("b", mac=B)
+    uplink = net.uplink("up")
+    leave(net, a)
+    send_all(net, b, numbered(B, A, 3))
+    with Connection(net.sluiced.control) as connection:
+        number = connection.send("port.detach", {"name": a.name})
+        with pytest.raises(Refused) as refused:  # answered first
+            connection.call("port.detach", name=a.name)
+        assert refused.value.text_code == "bad-state" and "3 parked" in refused.value.message
+        net.send(uplink, rarp(A))
+        assert connection.read() == {"jsonrpc": "2.0", "id": number, "result": {}}
+    with pytest.raises(Refused):
+        net.sluiced.port(a.name)
+
+
+def test_a_forced_detach_waits_for_nothing(make_net):
+    net = make_net()
+    a, b = net.guest("a", mac=A, park_ms=60000), net.guest("b", mac=B)
+    leave(net, a)
+    send_all(net, b, numbered(B, A, 3))
+    net.sluiced.rpc("port.detach", name=a.name, force=True)
+
+
+def test_watch_prints_a_timeline_and_a_summary(net):
+    a, b = net.guest("a", mac=A), net.guest("b", mac=B)
+    watch = subprocess.Popen([SLUICECTL, "-s", net.sluiced.control, "migration", "watch", a.name],
+                             stdout=subprocess.PIPE, text=True)
+    try:
+        assert watch.stdout.readline() == f"port {a.name} is up\n"
+
+        def drained():
+            net.sluiced.rpc("port.drain", name=a.name)
+            send_all(net, b, numbered(B, A, 3))
+            net.sluiced.rpc("port.resume", name=a.name)
+
+        drained()  # it may not have subscribed when this happens
+        drained()
+        head = [watch.stdout.readline() for _ in range(3)]
+        assert head[1].split() == ["MS", "LATER", "BY", "PORT", "WHAT"], head
+        assert a.name in head[2]
+        watch.send_signal(signal.SIGINT)
+        rest = watch.stdout.read()
+        assert watch.wait(10) == 0
+        assert "TIMES AWAY" in rest and rest.splitlines()[-1].split()[0] == a.name, rest
+    finally:
+        watch.kill()
+        watch.wait()
+        watch.stdout.close()
+    receive(a, 6)
+
+
+def test_the_broadcasts_of_a_drained_port_are_parked_too(net):
+    a, b = net.guest("a", mac=A), net.guest("b", mac=B)
+    net.sluiced.rpc("port.drain", name=a.name)
+    sent = frame(BROADCAST, B)
+    net.send(b, sent)
+    wait_until(lambda: net.stats(a)["parked"] >= 1, "a parked frame")
+    net.sluiced.rpc("port.resume", name=a.name)
+    assert_got(receive(a, 1), sent)
