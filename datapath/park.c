@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "datapath/park.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <rte_cycles.h>
 #include <rte_lcore.h>
@@ -11,102 +9,37 @@
 
 #include "datapath/event.h"
 #include "datapath/forward.h"
+#include "datapath/park_pool.h"
 #include "datapath/port.h"
 #include "datapath/stats.h"
 #include "datapath/vnet_guest.h"
 
-#define PARK_PAGE_BYTES 16384U
-#define PARK_DATA_BYTES (PARK_PAGE_BYTES - 2 * sizeof(uint64_t))
-
-struct park_page {
-	struct park_page *next;
-	_Atomic uint32_t below; /* while it is free: the free page below it, from 1; 0: none */
-	uint32_t used; /* bytes of data */
-	uint8_t data[PARK_DATA_BYTES];
-};
-
 /* What stands before the bytes of a frame. A frame may go on in the next pages. */
 struct park_entry {
 	uint32_t bytes;
-	uint16_t vlan; /* in the bridge */
-	bool tagged; /* the tag is in the frame */
 	bool segmented;
 	uint8_t needs;
 	uint32_t segment_l3_bytes;
 	struct virtio_net_hdr vnet;
 };
 
-static struct {
-	struct park_page *page;
-	size_t bytes;
-	uint32_t n_fresh_max;
-	_Atomic uint32_t n_fresh; /* pages from the first on that were ever used */
-	/* The free ones of them, the last used first, so that few ever are: number of the topmost, from
-	 * 1, and above it a count of changes, so that none is taken for another. Any lcore. */
-	_Atomic uint64_t free;
-	struct park *listed[DP_LCORES_MAX + 1]; /* each its lcore's */
-} parks;
+/* What each lcore keeps; its own. */
+static struct park *parks[DP_LCORES_MAX + 1];
 
-static struct park_page *
-park_take_page(void)
-{
-	uint64_t top = atomic_load(&parks.free);
-	uint32_t fresh;
-
-	while ((uint32_t)top != 0) {
-		struct park_page *page = &parks.page[(uint32_t)top - 1];
-		uint64_t next = ((top >> 32) + 1) << 32 | atomic_load(&page->below);
-
-		if (atomic_compare_exchange_weak(&parks.free, &top, next))
-			return page;
-	}
-	fresh = atomic_load(&parks.n_fresh);
-	while (fresh < parks.n_fresh_max)
-		if (atomic_compare_exchange_weak(&parks.n_fresh, &fresh, fresh + 1))
-			return &parks.page[fresh];
-	return NULL;
-}
-
-static void
-park_free_page(struct park_page *page)
-{
-	uint32_t number = (uint32_t)(page - parks.page) + 1;
-	uint64_t top = atomic_load(&parks.free), next;
-
-	do {
-		atomic_store(&page->below, (uint32_t)top);
-		next = ((top >> 32) + 1) << 32 | number;
-	} while (!atomic_compare_exchange_weak(&parks.free, &top, next));
-}
+/* See park_relay(). Written before the lcores start. */
+static struct rte_ether_addr park_relay_mac;
 
 int
 park_create(unsigned int mib)
 {
-	void *memory;
-
-	parks.bytes = (size_t)mib << 20;
-	if (mib == 0)
-		return 0;
-	memory = mmap(NULL, parks.bytes, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED)
-		return -ENOMEM;
-	/* A fault on an lcore shall not clear more than it needs. */
-	madvise(memory, parks.bytes, MADV_NOHUGEPAGE);
-	parks.page = memory;
-	parks.n_fresh_max = (uint32_t)(parks.bytes / PARK_PAGE_BYTES);
-	return 0;
+	rte_eth_random_addr(park_relay_mac.addr_bytes);
+	return park_pool_create(mib);
 }
 
 void
 park_destroy(void)
 {
-	if (parks.page != NULL)
-		munmap(parks.page, parks.bytes);
-	parks.page = NULL;
-	parks.n_fresh_max = 0;
-	atomic_store(&parks.n_fresh, 0);
-	atomic_store(&parks.free, 0);
+	park_pool_destroy();
 }
 
 static bool
@@ -148,7 +81,7 @@ park_end(struct port *p, pid_t pid)
 static struct park_page *
 park_add_page(struct park *park)
 {
-	struct park_page *page = park_take_page();
+	struct park_page *page = park_pool_take();
 
 	if (page == NULL)
 		return NULL;
@@ -168,7 +101,7 @@ park_free_pages(struct park_page *page)
 	while (page != NULL) {
 		struct park_page *next = page->next;
 
-		park_free_page(page);
+		park_pool_free(page);
 		page = next;
 	}
 }
@@ -355,8 +288,8 @@ park_keep(struct port_queue *q, struct frame *const *f, uint16_t n, bool trunk)
 	if (park->listed || park->n == 0)
 		return;
 	park->q = q;
-	park->next = parks.listed[rte_lcore_id()];
-	parks.listed[rte_lcore_id()] = park;
+	park->next = parks[rte_lcore_id()];
+	parks[rte_lcore_id()] = park;
 	atomic_store(&park->listed, true);
 }
 
@@ -412,6 +345,22 @@ park_look(struct park *park, struct burst *b)
 
 /* ---- who leaves ---------------------------------------------------------------------------- */
 
+/*
+ * A frame that goes back to where its sender is must not name it as the one who sends it here: the
+ * switches on the way would believe that, and bring here what is for the sender, until it sends again.
+ * So it comes from an address of ours, of which nobody expects anything.
+ */
+static void
+park_relay(const struct snap_port *from, const struct snap_port *to, struct frame *fr)
+{
+	struct rte_ether_hdr *eth = (struct rte_ether_hdr *)fr->head;
+	uint16_t at;
+
+	if (fdb_find(from->fdb, fdb_key(eth->src_addr.addr_bytes, fr->vlan), &at) != NULL &&
+	    at == to->id)
+		eth->src_addr = park_relay_mac;
+}
+
 /* To where the guest is now. What was for a group has been there already. */
 static unsigned int
 park_redirect(struct forward *f, const struct snap_port *from, const struct snap_port *to,
@@ -426,8 +375,10 @@ park_redirect(struct forward *f, const struct snap_port *from, const struct snap
 		if (from->access != 0)
 			frame_set_vlan(fr, from->access);
 		if (!rte_is_multicast_ether_addr(&frame_eth(fr)->dst_addr) &&
-		    snap_port_has_vlan(to, fr->vlan))
+		    snap_port_has_vlan(to, fr->vlan)) {
+			park_relay(from, to, fr);
 			frame[k++] = fr;
+		}
 	}
 	forward_to(f, to, park->q, b, frame, k);
 	burst_release(b);
@@ -473,7 +424,7 @@ park_look_after(struct forward *f, const struct snapshot *snap, const struct sna
 unsigned int
 park_run(struct forward *f, const struct snapshot *snap, struct burst *b)
 {
-	struct park **at = &parks.listed[f->lcore], *park;
+	struct park **at = &parks[f->lcore], *park;
 	unsigned int moved = 0;
 
 	while ((park = *at) != NULL) {
@@ -522,9 +473,9 @@ park_discard(void)
 	unsigned int lcore;
 
 	for (lcore = 0; lcore <= DP_LCORES_MAX; lcore++) {
-		while (parks.listed[lcore] != NULL) {
-			atomic_store(&parks.listed[lcore]->listed, false);
-			parks.listed[lcore] = parks.listed[lcore]->next;
+		while (parks[lcore] != NULL) {
+			atomic_store(&parks[lcore]->listed, false);
+			parks[lcore] = parks[lcore]->next;
 		}
 	}
 }
