@@ -229,6 +229,7 @@ dp_port_del(int port)
 
 	if (ret < 0)
 		return ret;
+	migration_forget(port);
 	capture_destroy(p->capture_ctl);
 	p->ops->close(p);
 	return 0;

@@ -70,7 +70,8 @@ void fdb_del(struct fdb *fdb, uint64_t key);
 /* Forgets a static MAC, if it is the port's. */
 void fdb_del_static(struct fdb *fdb, uint64_t key, uint16_t port);
 
-/* The port that a MAC is known at in a VLAN, or as a static one of any; FDB_NO_PORT. */
+/* The port that a MAC is known at in a VLAN, or as a static one of any; FDB_NO_PORT. Thread: lcore,
+ * control. */
 uint16_t fdb_port_of(const struct fdb *fdb, uint64_t key);
 
 /*

@@ -43,6 +43,7 @@ migration_moved(struct port *p)
 {
 	event_post(DP_EVENT_PORT_MOVED, p->id, (uint64_t)p->moved_to_ctl);
 	p->moved_to_ctl = -1;
+	park_finish(p);
 }
 
 /* What was parked goes there from now on. Returns true if there is nothing. */
@@ -77,6 +78,8 @@ migration_arrived(struct port *p)
 	unsigned int i;
 	int id;
 
+	atomic_store(&p->park.redirect, -1);
+	p->moved_to_ctl = -1;
 	for (i = 0; i < p->rules_ctl.n_macs; i++) {
 		from = migration_holder(p, i);
 		if (from == NULL)
@@ -87,8 +90,6 @@ migration_arrived(struct port *p)
 	}
 	if (waits)
 		return;
-	atomic_store(&p->park.redirect, -1);
-	p->moved_to_ctl = -1;
 	if (table_claim_macs(p) < 0) {
 		/* No memory for a snapshot: again, when there is time. */
 		event_post(DP_EVENT_PORT_UP, p->id, 0);
@@ -101,16 +102,35 @@ migration_arrived(struct port *p)
 			migration_moved(table.port[id]);
 }
 
-/* A guest has gone, which others may have waited for. */
+/* A guest has gone, whose MACs others may have waited for. */
 static void
 migration_gone(void)
 {
 	int id;
 
 	for (id = 0; id < DP_PORTS_MAX; id++)
-		if (table.port[id] != NULL && table.port[id]->incoming_ctl &&
+		if (table.port[id] != NULL && !table.port[id]->is_uplink &&
+		    table.port[id]->moved_to_ctl < 0 &&
 		    table.port[id]->ops->tx_ready(table.port[id], 0))
 			migration_arrived(table.port[id]);
+}
+
+void
+migration_forget(int port)
+{
+	int id;
+
+	for (id = 0; id < DP_PORTS_MAX; id++) {
+		struct port *p = table.port[id];
+
+		if (p == NULL)
+			continue;
+		if (atomic_load(&p->park.redirect) == port)
+			atomic_store(&p->park.redirect, -1);
+		if (p->moved_to_ctl == port)
+			p->moved_to_ctl = -1;
+	}
+	migration_gone();
 }
 
 /* All that was parked has left. */
@@ -237,6 +257,9 @@ dp_port_resume(int port)
 		return -EALREADY;
 	atomic_store(&p->park.away, false);
 	park_hold(p, PARK_NO_HOLD);
+	/* Somebody may have been taken for its guest meanwhile. */
+	if (p->ops->tx_ready(p, 0))
+		migration_arrived(p);
 	return 0;
 }
 

@@ -16,6 +16,9 @@ void migration_init(struct port *p, const struct dp_rules *rules, bool incoming)
 /* Takes in an event on its way up, which it may change. Returns whether it goes on. */
 bool migration_event(struct dp_event *event);
 
+/* A port is gone: nobody's guest is there, and its MACs are free. */
+void migration_forget(int port);
+
 /* Frames that the guest has sent since the port was told to drain. */
 uint64_t migration_forwarded(const struct port *p);
 

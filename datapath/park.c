@@ -60,6 +60,12 @@ park_begin(struct port *p)
 }
 
 void
+park_finish(struct port *p)
+{
+	atomic_store(&p->park.until, 0);
+}
+
+void
 park_tell(struct port *p)
 {
 	if (!park_is_over(p) && !atomic_exchange(&p->park.away, true))
@@ -361,21 +367,21 @@ park_relay(const struct snap_port *from, const struct snap_port *to, struct fram
 		eth->src_addr = park_relay_mac;
 }
 
-/* To where the guest is now. What was for a group has been there already. */
+/* To where the guest is now. What was for a group, or flooded, has been there already. */
 static unsigned int
 park_redirect(struct forward *f, const struct snap_port *from, const struct snap_port *to,
 	      struct park *park, struct burst *b)
 {
 	struct frame *frame[BURST_MAX];
-	uint16_t n = park_look(park, b), i, k = 0;
+	uint16_t n = park_look(park, b), i, k = 0, at;
 
 	for (i = 0; i < n; i++) {
 		struct frame *fr = &b->frame[i];
 
 		if (from->access != 0)
 			frame_set_vlan(fr, from->access);
-		if (!rte_is_multicast_ether_addr(&frame_eth(fr)->dst_addr) &&
-		    snap_port_has_vlan(to, fr->vlan)) {
+		at = fdb_port_of(from->fdb, fdb_key(frame_eth(fr)->dst_addr.addr_bytes, fr->vlan));
+		if ((at == from->id || at == to->id) && snap_port_has_vlan(to, fr->vlan)) {
 			park_relay(from, to, fr);
 			frame[k++] = fr;
 		}
@@ -410,36 +416,43 @@ park_look_after(struct forward *f, const struct snapshot *snap, const struct sna
 {
 	struct port_queue *q = park->q;
 	int to = atomic_load(&q->port->park.redirect);
+	/* Before it is asked for whom they are: the one whose ring this is has been counted then. */
+	bool runs = q->port->ops->tx_ready(q->port, q->index);
+	unsigned int n = 0;
 
 	burst_clear(b);
 	if (park->guest != atomic_load(&q->port->park.guest))
 		return park_expire(park);
-	if (to >= 0 && snap->port[to] != NULL)
+	if (to >= 0 && snap->port[to] != NULL && snap->port[to]->bridge == sp->bridge)
 		return park_redirect(f, sp, snap->port[to], park, b);
-	if (!park_holds(q) && q->port->ops->tx_ready(q->port, q->index))
-		return park_give(park, b);
-	return park_is_over(q->port) ? park_expire(park) : 0;
+	if (runs && !park_holds(q))
+		n = park_give(park, b);
+	/* Also where the guest is back and takes nothing. */
+	return n == 0 && park_is_over(q->port) ? park_expire(park) : n;
 }
 
 unsigned int
 park_run(struct forward *f, const struct snapshot *snap, struct burst *b)
 {
-	struct park **at = &parks[f->lcore], *park;
+	/* Out of the list meanwhile: what is redirected to a port that parks may add to it. */
+	struct park *park = parks[f->lcore], *next;
 	unsigned int moved = 0;
 
-	while ((park = *at) != NULL) {
+	parks[f->lcore] = NULL;
+	for (; park != NULL; park = next) {
 		struct port_queue *q = park->q;
 		const struct snap_port *sp = snap->port[q->port->id];
 		bool is_gone = sp == NULL || sp->port != q->port;
 
+		next = park->next;
 		if (!is_gone)
 			moved += park_look_after(f, snap, sp, park, b);
 		if (!is_gone && park->n != 0) {
-			at = &park->next;
+			park->next = parks[f->lcore];
+			parks[f->lcore] = park;
 			continue;
 		}
 		q->parks = park_holds(q);
-		*at = park->next;
 		/* The port may be freed from here on. */
 		atomic_store(&park->listed, false);
 	}

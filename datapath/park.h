@@ -69,6 +69,9 @@ void park_destroy(void);
 void park_begin(struct port *p);
 void park_tell(struct port *p);
 
+/* The guest is somewhere else for good: nothing is kept for it any more. Thread: as above. */
+void park_finish(struct port *p);
+
 /* A guest is there, with a front-end of this process id (0: unknown). If it is the one that was away it
  * gets what is kept; nobody else does: then that is dropped. Thread: as above. */
 void park_end(struct port *p, pid_t pid);

@@ -299,7 +299,7 @@ port_vhost_tx_ready(const struct port *p, uint16_t pair)
 	return v->library ?
 		       atomic_load_explicit(&v->vid, memory_order_relaxed) >= 0 &&
 			       atomic_load_explicit(&v->enabled[2 * pair], memory_order_relaxed) :
-		       atomic_load_explicit(&v->ring[2 * pair].live, memory_order_relaxed);
+		       atomic_load_explicit(&v->ring[2 * pair].live, memory_order_acquire);
 }
 
 static const struct port_ops direct_ops = {

@@ -106,6 +106,8 @@ table_del(struct port *p)
 		return ret;
 	}
 	inbox_settle();
+	/* What was taken out of an inbox last may have been parked. */
+	rcu_synchronize();
 	park_settle(p);
 	rcu_synchronize();
 	park_clear(p);

@@ -46,8 +46,11 @@ vring_direct_rx(struct port_queue *q, struct burst *b)
 		if (b->n != 0 || !park_may_poll(q, vring_is_live(r) ? r->size : 0))
 			return;
 	}
-	if (!vring_is_live(r))
+	if (!vring_is_live(r)) {
+		if (q->hold != PARK_NO_HOLD)
+			park_polled(q, 0);
 		return;
+	}
 	if (r->packed)
 		vring_packed_rx(r, b);
 	else

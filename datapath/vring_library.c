@@ -90,8 +90,11 @@ vring_library_rx(struct port_queue *q, struct burst *b)
 	if (unlikely(atomic_load_explicit(&q->attention, memory_order_relaxed)) &&
 	    !vring_library_attend(q, b, vid))
 		return;
-	if (vid < 0 || !atomic_load_explicit(&p->enabled[vring], memory_order_relaxed))
+	if (vid < 0 || !atomic_load_explicit(&p->enabled[vring], memory_order_relaxed)) {
+		if (q->hold != PARK_NO_HOLD)
+			park_polled(q, 0);
 		return;
+	}
 	packed = atomic_load_explicit(&p->negotiated, memory_order_relaxed) & VRING_PACKED;
 	if (!packed)
 		before = vring_consumed(vid, vring);
