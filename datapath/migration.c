@@ -95,8 +95,10 @@ migration_arrived(struct port *p)
 		event_post(DP_EVENT_PORT_UP, p->id, 0);
 		return;
 	}
-	if (atomic_load(&p->hold) == PARK_HOLD_INCOMING)
+	if (atomic_load(&p->hold) == PARK_HOLD_INCOMING) {
+		park_catch_up(p);
 		park_hold(p, PARK_NO_HOLD);
+	}
 	for (id = 0; id < DP_PORTS_MAX; id++)
 		if (table.port[id] != NULL && table.port[id]->moved_to_ctl == p->id)
 			migration_moved(table.port[id]);

@@ -60,6 +60,25 @@ park_begin(struct port *p)
 }
 
 void
+park_catch_up(struct port *p)
+{
+	uint64_t ms = __atomic_load_n(&p->park.ms, __ATOMIC_RELAXED);
+	uint64_t until = rte_rdtsc() + ms * (rte_get_tsc_hz() / 1000);
+
+	/* The second is how long what is kept then stays. */
+	atomic_store(&p->park.full_until, until);
+	atomic_store(&p->park.until, until);
+}
+
+bool
+park_waits_for_room(const struct port_queue *q)
+{
+	uint64_t until = atomic_load_explicit(&q->port->park.full_until, memory_order_relaxed);
+
+	return until != 0 && (int64_t)(until - rte_rdtsc()) > 0;
+}
+
+void
 park_finish(struct port *p)
 {
 	atomic_store(&p->park.until, 0);

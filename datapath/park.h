@@ -51,6 +51,7 @@ struct park_port {
 	/* TSC; frames are kept until then, while the guest is away; 0: it never was. Writers:
 	 * librte_vhost's callbacks, and the control thread where it drains. */
 	_Atomic uint64_t until;
+	_Atomic uint64_t full_until; /* TSC; until then a full ring is waited for; writer: control */
 	_Atomic bool away; /* writers: as of `until` */
 	_Atomic uint32_t guest; /* counts the guests; writer: librte_vhost's callbacks */
 	pid_t pid; /* of the last one's front-end; the callbacks' own */
@@ -68,6 +69,10 @@ void park_destroy(void);
  * lcore. */
 void park_begin(struct port *p);
 void park_tell(struct port *p);
+
+/* The guest has just come from another host, and what waited for it there comes all at once: for the port's
+ * time what its ring has no room for is kept, too. Thread: control. */
+void park_catch_up(struct port *p);
 
 /* The guest is somewhere else for good: nothing is kept for it any more. Thread: as above. */
 void park_finish(struct port *p);
@@ -102,6 +107,9 @@ enum park_choice {
 	PARK_TOO_LATE, /* the port's time is over */
 };
 enum park_choice park_choose(const struct port_queue *q);
+
+/* Whether what a ring has no room for is kept: see park_catch_up(). */
+bool park_waits_for_room(const struct port_queue *q);
 
 /* Keeps copies of frames, which ask for nothing or for what f->vnet says; `trunk`: with their tags.
  * Counts those that there is no room for. */

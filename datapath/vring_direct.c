@@ -120,7 +120,10 @@ direct_put(struct direct_out *o, struct frame *const *f, uint16_t n)
 		rte_pause();
 		done += direct_tx(o, &f[done], n - done);
 	}
-	o->sent.full += n - done;
+	if (unlikely(done < n) && park_waits_for_room(o->q))
+		park_keep(o->q, &f[done], n - done, o->trunk);
+	else
+		o->sent.full += n - done;
 }
 
 /* Frames in mbufs of our own that ask for no more than the guest takes, their tags as they are to
