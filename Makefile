@@ -9,7 +9,7 @@ DESTDIR ?=
 ARGS ?=
 
 .NOTPARALLEL:
-.PHONY: all setup-build setup-test setup-bench demo test bench run install clean help
+.PHONY: all setup-build setup-test setup-bench demo test test-migration bench bench-migration run install clean help
 
 all: setup-build $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -33,8 +33,17 @@ demo: setup-test all
 test: setup-test all
 	tests/hugepages run 1024 tests/run $(BUILD)
 
+# Live migrations of real guests, for an hour: 10 there and back of each kind, and 100 in a row.
+test-migration: setup-test all
+	tests/hugepages run 1024 env SLUICE_BUILD=$(abspath $(BUILD)) SLUICE_MIGRATION_ROUNDS=10 \
+		/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration/test_migration.py \
+		tests/integration/test_migration_fast.py
+
 bench: setup-bench all
 	tests/hugepages run 2048 bench/run $(BUILD) $(ARGS)
+
+bench-migration: setup-bench all
+	tests/hugepages run 1024 bench/migration $(BUILD) $(ARGS)
 
 run: all
 	tests/hugepages run 512 $(BUILD)/control/sluiced $(ARGS)
@@ -51,6 +60,8 @@ help:
 	@echo 'make demo       real traffic between two front-ends, with live rates'
 	@echo 'make test       everything: units, lint, sanitizers, integration; ends with a count'
 	@echo 'make bench      sluice, testpmd and OVS-DPDK interleaved; ARGS="..." to bench/run'
+	@echo 'make test-migration   live migrations of real guests, for an hour'
+	@echo 'make bench-migration  the same beside OVS-DPDK; ARGS="..." to bench/migration'
 	@echo 'make run        sluiced in the foreground; ARGS="..." to sluiced'
 	@echo 'make install    to prefix=$(prefix) and sysconfdir=$(sysconfdir), below DESTDIR'
 	@echo 'make clean      remove $(BUILD)/ and $(BUILD)-asan/'

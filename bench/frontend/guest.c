@@ -308,7 +308,7 @@ static const struct {
 	{VIRTIO_NET_F_CSUM, "CSUM", "--csum or a segmented size"},
 	{VIRTIO_NET_F_HOST_TSO4, "HOST_TSO4", "a segmented size"},
 	{VIRTIO_NET_F_MRG_RXBUF, "MRG_RXBUF", "frames larger than --rx-buffer"},
-	{VHOST_F_LOG_ALL, "LOG_ALL", "--log"},
+	{VHOST_F_LOG_ALL, "LOG_ALL", "--log or --migrate"},
 };
 
 static uint64_t
@@ -355,7 +355,7 @@ features_choose(struct guest *guest, struct err *err)
 	uint64_t needed = features_needed(guest->options);
 	size_t i;
 
-	if (guest->options->log)
+	if (guest->options->log || guest->options->migrate.path != NULL)
 		needed |= BIT(VHOST_F_LOG_ALL);
 	for (i = 0; i < sizeof(feature_names) / sizeof(feature_names[0]); i++) {
 		if (needed & ~guest->offered & BIT(feature_names[i].bit))
@@ -381,7 +381,7 @@ negotiate(struct guest *guest, struct err *err)
 		ret = proto_get_u64(proto, VHOST_GET_PROTOCOL_FEATURES, &offered, err);
 	guest->protocol_features =
 		offered & (BIT(VHOST_PROTOCOL_F_MQ) | BIT(VHOST_PROTOCOL_F_LOG_SHMFD) |
-			   BIT(VHOST_PROTOCOL_F_REPLY_ACK));
+			   BIT(VHOST_PROTOCOL_F_RARP) | BIT(VHOST_PROTOCOL_F_REPLY_ACK));
 	if (ret == 0)
 		ret = proto_set_u64(proto, VHOST_SET_PROTOCOL_FEATURES, guest->protocol_features,
 				    err);
@@ -477,6 +477,18 @@ send_log(struct guest *guest, struct err *err)
 	return ret;
 }
 
+/* Before features and rings, as QEMU does it. */
+static int
+announce(struct guest *guest, struct err *err)
+{
+	uint64_t mac = 0;
+
+	if (!(guest->protocol_features & BIT(VHOST_PROTOCOL_F_RARP)))
+		return 0;
+	memcpy(&mac, guest->mac, sizeof(guest->mac));
+	return proto_set_u64(&guest->proto, VHOST_SEND_RARP, mac, err);
+}
+
 int
 guest_handshake(struct guest *guest, struct err *err)
 {
@@ -484,6 +496,8 @@ guest_handshake(struct guest *guest, struct err *err)
 
 	if (ret == 0)
 		ret = proto_set(&guest->proto, VHOST_SET_OWNER, NULL, 0, NULL, 0, err);
+	if (ret == 0 && guest->announced)
+		ret = announce(guest, err);
 	if (ret == 0)
 		ret = proto_set_u64(&guest->proto, VHOST_SET_FEATURES, guest->features, err);
 	if (ret == 0)

@@ -91,6 +91,7 @@ struct guest {
 	uint64_t protocol_features;
 	bool connected;
 	bool was_connected;
+	bool announced; /* with each handshake: a guest that has come from elsewhere */
 	uint64_t reconnects;
 	uint8_t *log; /* dirty log, or NULL */
 	uint64_t log_bytes;

@@ -56,6 +56,8 @@ static const char help_text[] =
 	"  --idle              connect, receive, send nothing\n"
 	"  --stop-after N      after N frames stop the rings (GET_VRING_BASE), compare what the switch\n"
 	"                      answers with the rings, start them again and go on\n"
+	"  --migrate [server:]SOCKET  after --stop-after frames the last guest moves there, as in a live\n"
+	"                      migration: memory is copied by the dirty log, and compared\n"
 	"  --log               turn dirty logging on under traffic, check what was logged\n"
 	"  --hostile KIND      do harm as a guest can; \"--hostile list\" names the kinds\n"
 	"  --cpu N             pin the polling thread\n"

@@ -5,6 +5,7 @@
 
 #include "bench/frontend/hostile.h"
 #include "bench/frontend/links.h"
+#include "bench/frontend/migrate.h"
 #include "bench/frontend/report.h"
 #include "bench/frontend/stopcheck.h"
 
@@ -65,6 +66,23 @@ start_log(struct traffic *traffic, struct tasks *tasks)
 }
 
 static void
+migrate(struct traffic *traffic, struct tasks *tasks)
+{
+	const struct options *options = traffic->options;
+	struct guest *last = &traffic->guests[options->guests - 1];
+	struct err err;
+	bool complete;
+	json_t *result = migrate_guest(last, &options->migrate, &complete, &err);
+
+	if (result == NULL) {
+		task_failed(tasks, "--migrate", &err);
+		return;
+	}
+	tasks->failed |= !complete;
+	json_object_set_new(tasks->result, "migration", result);
+}
+
+static void
 tasks_under_traffic(struct traffic *traffic, struct tasks *tasks)
 {
 	const struct options *options = traffic->options;
@@ -77,6 +95,10 @@ tasks_under_traffic(struct traffic *traffic, struct tasks *tasks)
 	if (tasks->stop_checked || !atomic_load(&traffic->stop_due))
 		return;
 	tasks->stop_checked = true;
+	if (options->migrate.path != NULL) {
+		migrate(traffic, tasks);
+		return;
+	}
 	rings = stopcheck_run(traffic, &agrees, &err);
 	if (rings == NULL) {
 		task_failed(tasks, "--stop-after", &err);

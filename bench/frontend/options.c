@@ -56,6 +56,7 @@ enum option_id {
 	OPT_IDLE,
 	OPT_STOP_AFTER,
 	OPT_LOG,
+	OPT_MIGRATE,
 	OPT_HOSTILE,
 	OPT_CPU,
 	OPT_WAIT,
@@ -101,6 +102,7 @@ static const struct option long_options[] = {
 	{"idle", no_argument, NULL, OPT_IDLE},
 	{"stop-after", required_argument, NULL, OPT_STOP_AFTER},
 	{"log", no_argument, NULL, OPT_LOG},
+	{"migrate", required_argument, NULL, OPT_MIGRATE},
 	{"hostile", required_argument, NULL, OPT_HOSTILE},
 	{"cpu", required_argument, NULL, OPT_CPU},
 	{"wait", required_argument, NULL, OPT_WAIT},
@@ -396,6 +398,14 @@ parse_flag(struct options *o, int id)
 	}
 }
 
+static struct endpoint
+endpoint_of(const char *text)
+{
+	bool server = strncmp(text, "server:", 7) == 0;
+
+	return (struct endpoint){.path = text + (server ? 7 : 0), .server = server};
+}
+
 static int
 parse_one(struct options *o, int id, const char *text, struct err *err)
 {
@@ -422,6 +432,9 @@ parse_one(struct options *o, int id, const char *text, struct err *err)
 	case OPT_HOSTILE:
 		o->hostile = text;
 		return 0;
+	case OPT_MIGRATE:
+		o->migrate = endpoint_of(text);
+		return 0;
 	case OPT_RING:
 	case OPT_LAYOUT:
 	case OPT_RX_OFFLOAD:
@@ -445,8 +458,7 @@ parse_sockets(struct options *o, int count, char **paths, struct err *err)
 				     "%d SOCKETs: at most %d guests fit into one process.", count,
 				     OPTIONS_MAX_GUESTS);
 	for (i = 0; i < count; i++) {
-		o->endpoints[i].server = strncmp(paths[i], "server:", 7) == 0;
-		o->endpoints[i].path = paths[i] + (o->endpoints[i].server ? 7 : 0);
+		o->endpoints[i] = endpoint_of(paths[i]);
 	}
 	o->guests = (unsigned int)count;
 	return 0;
@@ -521,6 +533,9 @@ check(const struct options *o, struct err *err)
 		return err_set_param(err, EINVAL, "bad-option", o->tags > 0 ? "vlans" : "macs",
 				     "--%s is for UDP frames: leave --gso-size and sizes over %d out.",
 				     o->tags > 0 ? "vlans" : "macs", PLAIN_MAX_BYTES);
+	if (o->migrate.path != NULL && o->stop_after == 0)
+		return err_set_param(err, EINVAL, "bad-option", "migrate",
+				     "--migrate: say when, with --stop-after.");
 	if (!o->idle && !o->has_to && o->guests < 2 && o->hostile == NULL)
 		return err_set_param(err, EINVAL, "bad-option", "SOCKET",
 				     "A single guest has no peer: name two SOCKETs, or use --to or "

@@ -67,6 +67,7 @@ struct options {
 	bool idle;
 	bool log;
 	uint64_t stop_after; /* 0: never */
+	struct endpoint migrate; /* where the last guest goes then; path NULL: nowhere */
 	const char *hostile;
 	bool expect_no_loss;
 	bool json;

@@ -27,6 +27,7 @@ static const char *const request_names[] = {
 	[VHOST_SET_PROTOCOL_FEATURES] = "SET_PROTOCOL_FEATURES",
 	[VHOST_GET_QUEUE_NUM] = "GET_QUEUE_NUM",
 	[VHOST_SET_VRING_ENABLE] = "SET_VRING_ENABLE",
+	[VHOST_SEND_RARP] = "SEND_RARP",
 };
 
 const char *

@@ -209,23 +209,13 @@ prefetch(const struct queue *queue, const struct ring_used *used, unsigned int c
 	}
 }
 
-unsigned int
-receive_burst(struct traffic *traffic, struct guest *guest, struct queue *queue)
+void
+receive_pending(struct traffic *traffic, struct guest *guest, struct queue *queue)
 {
 	struct ring_used *pending = queue->pending;
-	unsigned int i, fresh, buffers;
-	uint64_t now_tsc;
+	uint64_t now_tsc = __rdtsc();
+	unsigned int i, buffers;
 
-	fresh = ring_reap(&queue->rx, pending + queue->pending_count,
-			  queue->rx_limit - queue->pending_count);
-	traffic->rx_polls++;
-	if (fresh == 0) {
-		post(queue, 0);
-		return 0;
-	}
-	prefetch(queue, pending + queue->pending_count, fresh);
-	queue->pending_count += fresh;
-	now_tsc = __rdtsc();
 	traffic->last_rx_tsc = now_tsc;
 	for (i = 0; i < queue->pending_count; i += buffers) {
 		if (!traffic->options->verify)
@@ -238,10 +228,28 @@ receive_burst(struct traffic *traffic, struct guest *guest, struct queue *queue)
 		handle(traffic, guest, queue, &pending[i], buffers, now_tsc);
 	}
 	queue->unposted += i;
-	post(queue, POST_BATCH);
 	queue->pending_count -= i;
 	if (queue->pending_count > 0)
 		memmove(pending, pending + i, queue->pending_count * sizeof(*pending));
+}
+
+unsigned int
+receive_burst(struct traffic *traffic, struct guest *guest, struct queue *queue)
+{
+	struct ring_used *pending = queue->pending;
+	unsigned int fresh;
+
+	fresh = ring_reap(&queue->rx, pending + queue->pending_count,
+			  queue->rx_limit - queue->pending_count);
+	traffic->rx_polls++;
+	if (fresh == 0) {
+		post(queue, 0);
+		return 0;
+	}
+	prefetch(queue, pending + queue->pending_count, fresh);
+	queue->pending_count += fresh;
+	receive_pending(traffic, guest, queue);
+	post(queue, POST_BATCH);
 	return fresh;
 }
 

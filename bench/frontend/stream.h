@@ -11,7 +11,7 @@
  * queues, but must not reorder within one.
  * Pure. Thread: one writer. May wait: no.
  */
-#define STREAM_WINDOW 1024 /* numbers back to which a late frame is told from a duplicate */
+#define STREAM_WINDOW 16384 /* numbers back to which a late frame is told from a duplicate */
 
 struct stream {
 	uint64_t next; /* highest number seen + 1 */

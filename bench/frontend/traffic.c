@@ -202,8 +202,10 @@ attend_resume(struct traffic *traffic, struct guest *guest)
 
 	if (!atomic_load_explicit(&guest->paused, memory_order_relaxed))
 		return;
-	for (q = 0; q < traffic->options->queues; q++)
+	for (q = 0; q < traffic->options->queues; q++) {
+		receive_pending(traffic, guest, &guest->queues[q]);
 		receive_reset(&guest->queues[q]);
+	}
 	atomic_store_explicit(&guest->paused, false, memory_order_release);
 }
 

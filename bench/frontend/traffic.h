@@ -97,6 +97,9 @@ unsigned int receive_burst(struct traffic *traffic, struct guest *guest, struct 
 unsigned int receive_when_called(struct traffic *traffic, struct guest *guest, struct queue *queue,
 				 uint64_t now_tsc);
 
+/* Understands the whole frames in what came back; receive_burst() does it. */
+void receive_pending(struct traffic *traffic, struct guest *guest, struct queue *queue);
+
 /* Gives buffers back that belong to a frame that will never be whole. */
 void receive_reset(struct queue *queue);
 

@@ -2,8 +2,10 @@
 """sluice-frontend: fake guests that send, receive and verify at speed."""
 
 import json
+import signal
 import subprocess
 
+from proc import Process
 from sluice import FRONTEND
 from wait import wait_until
 
@@ -15,6 +17,21 @@ def frontend(*args, deadline_s=60):
                           capture_output=True, text=True, timeout=deadline_s)
     assert done.returncode in (0, 1) and done.stdout, (args, done)
     return done.returncode, json.loads(done.stdout)
+
+
+def start_frontend(directory, *args):
+    """Leaves sluice-frontend running until end_frontend(); its guests are connected."""
+    log = directory / "frontend.log"
+    process = Process([FRONTEND, "--json", "--cpu", "0", *args], log)
+    process.wait_until(lambda: "ready" in process.output(), "sluice-frontend to be ready", 20)
+    return process
+
+
+def end_frontend(process):
+    """Returns its report."""
+    process.popen.send_signal(signal.SIGINT)
+    process.wait(20)
+    return json.loads(process.output().split("ready\n", 1)[1])
 
 
 def check_books(sluiced, sender, receiver, report):

@@ -22,10 +22,12 @@ class Guest:
     """Start several at once (the constructor does not wait), then wait_booted() each.
 
     qemu_listens: QEMU makes the socket (a port in client mode), else it connects and reconnects.
+    queues: pairs, each with a CPU of its own, since the driver uses no more of them than that.
+    incoming: a socket on which another Guest's memory and state are awaited, instead of a boot.
     """
 
     def __init__(self, name, directory, kernel, initrd, socket_path, mac, qemu_listens=False,
-                 queues=1):
+                 queues=1, packed=False, incoming=None):
         self.name = name
         self.mac = mac
         self._lock = threading.Lock()
@@ -38,8 +40,8 @@ class Guest:
         self.process = Process(
             [
                 "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
-                "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1",
-                "-m", MEMORY_MIB, "-no-reboot", "-kernel", kernel, "-initrd", initrd,
+                "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
+                "-smp", queues, "-m", MEMORY_MIB, "-no-reboot", "-kernel", kernel, "-initrd", initrd,
                 "-append", "console=ttyS0 quiet panic=-1",
                 "-chardev", f"socket,id=con,path={self._end},server=on,wait=off,"
                             f"logfile={self._console_log}",
@@ -50,13 +52,15 @@ class Guest:
                 "-chardev", f"socket,id=ch0,path={socket_path},{side}",
                 "-netdev", f"vhost-user,id=net0,chardev=ch0,queues={queues}",
                 "-device", f"virtio-net-pci,netdev=net0,mac={mac},vectors=0"
-                           + (",mq=on" if queues > 1 else ""),
+                           + (",mq=on" if queues > 1 else "")
+                           + (",packed=on" if packed else ""),
+                *(["-incoming", f"unix:{incoming}"] if incoming else []),
             ],
             directory / f"{name}.log",
         )
 
     def wait_booted(self):
-        """The guest answers on its console."""
+        """The guest answers on its console; one that came in does, too."""
 
         def connected():
             console = socket.socket(socket.AF_UNIX)
@@ -101,8 +105,11 @@ class Guest:
     def _obituary(self):
         """What a guest left that ended: a kernel's last words, or QEMU's."""
         status = self.process.wait(10)
-        console = self._console_log.read_text(errors="replace")[-3000:]
-        return f"{self.name} ended ({status})\n{console}\n--- QEMU\n{self.process.output()}"
+        return f"{self.name} ended ({status})\n{self.console()[-3000:]}\n--- QEMU\n{self.process.output()}"
+
+    def console(self):
+        """All that the guest has said on its console, in this QEMU."""
+        return self._console_log.read_text(errors="replace")
 
     def run(self, command, deadline_s=COMMAND_DEADLINE_S, check=True):
         """Runs a command line in the guest's shell. Returns its output, or (output, status)."""

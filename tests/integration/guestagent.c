@@ -4,6 +4,8 @@
  *
  *	guestagent echo PORT				gives back whatever comes, for ever
  *	guestagent send ADDRESS PORT PPS SECONDS [BYTES]	to an echo; reports what came back
+ *	guestagent sink PORT				takes what comes, and reports to who asks
+ *	guestagent source ADDRESS PORT PPS [BYTES]	sends until SIGTERM, and reports how much
  *
  * Lost, duplicate and corrupt answers, the longest time without an answer, and the round trip.
  * A plain program without libraries, linked statically: it runs beside busybox only.
@@ -11,6 +13,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +25,8 @@
 #define BYTES_DEFAULT 64
 #define RECEIVE_BYTES (4 << 20) /* a guest that was not scheduled for a while loses nothing here */
 #define LATE_NS 1000000000LL /* how long to wait for answers after the last frame was sent */
+#define SINK_FRAMES_MAX (1 << 24)
+#define SINK_ASK UINT64_MAX /* number of a datagram that asks a sink for its report */
 
 struct probe {
 	uint64_t seq;
@@ -151,6 +156,109 @@ take_answer(int fd, uint8_t *seen, size_t bytes, struct report *report)
 	report->received++;
 }
 
+/* What a sink has got. */
+struct sunk {
+	uint8_t *seen; /* by number */
+	uint64_t next; /* highest number + 1 */
+	uint64_t received, duplicates, reordered, corrupt;
+};
+
+static void
+sink_take(struct sunk *sunk, const uint8_t *data, size_t bytes)
+{
+	struct probe probe;
+
+	memcpy(&probe, data, sizeof(probe));
+	for (size_t i = sizeof(probe); i < bytes; i++) {
+		if (data[i] != pattern(probe.seq, i)) {
+			sunk->corrupt++;
+			return;
+		}
+	}
+	if (bytes < sizeof(probe) || probe.seq >= SINK_FRAMES_MAX) {
+		sunk->corrupt++;
+	} else if (sunk->seen[probe.seq]) {
+		sunk->duplicates++;
+	} else {
+		sunk->seen[probe.seq] = 1;
+		sunk->received++;
+		sunk->reordered += probe.seq < sunk->next;
+		if (probe.seq >= sunk->next)
+			sunk->next = probe.seq + 1;
+	}
+}
+
+static int
+sink_report(const struct sunk *sunk, char *text, size_t size)
+{
+	return snprintf(text, size,
+			"{\"received\": %llu, \"duplicates\": %llu, \"reordered\": %llu, "
+			"\"corrupt\": %llu}",
+			(unsigned long long)sunk->received, (unsigned long long)sunk->duplicates,
+			(unsigned long long)sunk->reordered, (unsigned long long)sunk->corrupt);
+}
+
+static int
+sink(uint16_t port)
+{
+	struct sockaddr_in from, here = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sunk sunk = {.seen = calloc(SINK_FRAMES_MAX, 1)}; /* pages come with use */
+	static uint8_t buffer[BYTES_MAX];
+	int fd = udp_socket();
+
+	if (sunk.seen == NULL || bind(fd, (struct sockaddr *)&here, sizeof(here)) != 0) {
+		perror("guestagent: sink");
+		return 1;
+	}
+	for (;;) {
+		socklen_t from_size = sizeof(from);
+		ssize_t n = recvfrom(fd, buffer, sizeof(buffer), 0, (struct sockaddr *)&from,
+				     &from_size);
+		const uint64_t ask = SINK_ASK;
+		char text[256];
+
+		if (n < 0)
+			continue;
+		if (memcmp(buffer, &ask, sizeof(ask)) != 0)
+			sink_take(&sunk, buffer, n);
+		else
+			sendto(fd, text, sink_report(&sunk, text, sizeof(text)), 0,
+			       (struct sockaddr *)&from, from_size);
+	}
+}
+
+static volatile sig_atomic_t ended;
+
+static void
+on_term(int number)
+{
+	(void)number;
+	ended = 1;
+}
+
+static int
+source(const char *address, uint16_t port, unsigned long pps, size_t bytes)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+	int fd = udp_socket();
+	int64_t start = now_ns();
+	struct report r = {0};
+
+	signal(SIGTERM, on_term);
+	if (inet_pton(AF_INET, address, &to.sin_addr) != 1) {
+		fprintf(stderr, "guestagent: bad address \"%s\"\n", address);
+		return 2;
+	}
+	while (!ended) {
+		while (!ended && now_ns() >= start + (int64_t)(r.sent * 1000000000ULL / pps))
+			send_probe(fd, &to, bytes, &r);
+		poll(NULL, 0, 1);
+	}
+	printf("{\"sent\": %llu, \"send_errors\": %llu}\n", (unsigned long long)r.sent,
+	       (unsigned long long)r.send_errors);
+	return 0;
+}
+
 static int
 send_probes(const char *address, uint16_t port, unsigned long pps, unsigned long seconds,
 	    size_t bytes)
@@ -194,21 +302,29 @@ send_probes(const char *address, uint16_t port, unsigned long pps, unsigned long
 	return 0;
 }
 
+static size_t
+frame_bytes(const char *text)
+{
+	size_t bytes = text == NULL ? BYTES_DEFAULT : number(text, BYTES_MAX);
+
+	return bytes < sizeof(struct probe) ? sizeof(struct probe) : bytes;
+}
+
 int
 main(int argc, char **argv)
 {
-	size_t bytes = BYTES_DEFAULT;
-
 	if (argc == 3 && strcmp(argv[1], "echo") == 0)
 		return echo((uint16_t)number(argv[2], UINT16_MAX));
-	if ((argc == 6 || argc == 7) && strcmp(argv[1], "send") == 0) {
-		if (argc == 7)
-			bytes = number(argv[6], BYTES_MAX);
-		if (bytes < sizeof(struct probe))
-			bytes = sizeof(struct probe);
+	if ((argc == 6 || argc == 7) && strcmp(argv[1], "send") == 0)
 		return send_probes(argv[2], (uint16_t)number(argv[3], UINT16_MAX),
-				   number(argv[4], 100000) ?: 1, number(argv[5], 3600), bytes);
-	}
-	fprintf(stderr, "usage: guestagent echo PORT | send ADDRESS PORT PPS SECONDS [BYTES]\n");
+				   number(argv[4], 100000) ?: 1, number(argv[5], 3600),
+				   frame_bytes(argv[6]));
+	if (argc == 3 && strcmp(argv[1], "sink") == 0)
+		return sink((uint16_t)number(argv[2], UINT16_MAX));
+	if ((argc == 5 || argc == 6) && strcmp(argv[1], "source") == 0)
+		return source(argv[2], (uint16_t)number(argv[3], UINT16_MAX),
+			      number(argv[4], 100000) ?: 1, frame_bytes(argv[5]));
+	fprintf(stderr, "usage: guestagent echo PORT | send ADDRESS PORT PPS SECONDS [BYTES] | "
+			"sink PORT | source ADDRESS PORT PPS [BYTES]\n");
 	return 2;
 }

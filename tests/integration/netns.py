@@ -8,6 +8,7 @@ receives raw frames, or a plain interface with an address for real TCP.
 import contextlib
 import ctypes
 import os
+import re
 import select
 import socket
 import struct
@@ -63,13 +64,17 @@ class Netns:
 
     def veth(self, switch_end, host_end, address=None):
         """A pair of interfaces; switch_end is for sluiced. `address`: "10.0.0.1/24" on host_end."""
-        self.ip("link", "add", switch_end, "type", "veth", "peer", "name", host_end)
-        for dev in (switch_end, host_end):
-            self.ip("link", "set", dev, "up")
-            # a checksum left to the device would reach the guests unfinished
-            run("nsenter", f"--net=/run/netns/{self.name}", "ethtool", "-K", dev, "tx", "off")
+        self.veth_to(self, switch_end, host_end)
         if address is not None:
             self.ip("addr", "add", address, "dev", host_end)
+
+    def veth_to(self, other, dev, other_dev):
+        """A pair of interfaces, `other_dev` in another namespace."""
+        self.ip("link", "add", dev, "type", "veth", "peer", "name", other_dev, "netns", other.name)
+        for namespace, end in ((self, dev), (other, other_dev)):
+            namespace.ip("link", "set", end, "up")
+            # a checksum left to the device would reach the guests unfinished
+            run("nsenter", f"--net=/run/netns/{namespace.name}", "ethtool", "-K", end, "tx", "off")
 
 
 class Host:
@@ -120,13 +125,14 @@ def collect(recv, is_last, deadline_s):
             return frames
 
 
-def unique_name():
+def unique_name(part=""):
     """Short enough for an interface or a namespace; two runs side by side differ."""
-    return f"sl{os.getpid()}"
+    return f"sl{os.getpid()}{part}"
 
 
 def remove_orphans():
     """Removes the namespaces of runs that were killed."""
     for path in Path("/run/netns").glob("sl[0-9]*"):
-        if path.name[2:].isdigit() and not Path("/proc", path.name[2:]).exists():
+        run_of = re.match(r"sl(\d+)", path.name)
+        if not Path("/proc", run_of[1]).exists():
             run("ip", "netns", "del", path.name)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A guest that migrates to and fro between two hosts with one kind of switch, and OVS-DPDK as one."""
+
+import contextlib
+import itertools
+import re
+from dataclasses import asdict
+
+from migration import GuestDied, Host, MigratingGuest, Underlay
+from peers import START_DEADLINE_S, Ovs
+from proc import Process
+from shared import GENERATOR_CPU
+from station import Streams
+from wait import wait_until
+
+OVS_MEMORY_MIB = 256
+MTU = 1500
+
+
+class _Ovs(Ovs):
+    """In a namespace that is there, since its uplink is; its core sleeps when it is idle, as sluice's
+    does: two that poll cannot share one."""
+
+    def __init__(self, directory, netns):
+        super().__init__(directory, MTU, OVS_MEMORY_MIB)
+        self.netns = netns
+
+    def start_vswitchd(self):
+        self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:pmd-maxsleep=100")
+        self.vswitchd = Process(
+            ["taskset", "-c", GENERATOR_CPU, self.VSWITCHD, f"unix:{self.directory}/db.sock",
+             f"--unixctl={self.directory}/vswitchd.ctl"],
+            self.directory / "vswitchd.log", netns=self.netns.name, env=self._env)
+
+
+class OvsHost(Host):
+    """A hypervisor with OVS-DPDK: it knows nothing of MACs, nor of guests that are to come."""
+
+    switch = "OVS-DPDK"
+    settings = ()  # of other_config
+
+    def start_switch(self):
+        self._numbers = itertools.count(2)
+        self.ovs = _Ovs(self.directory, self.netns)
+        self.ovs.start()
+        for setting in self.settings:
+            self.ovs.vsctl("set", "Open_vSwitch", ".", f"other_config:{setting}")
+        self.ovs.vsctl("add-port", "br0", "up", "--", "set", "Interface", "up", "type=dpdk",
+                       f"options:dpdk-devargs=\"{self.uplink}\"")
+
+    def attach(self, name, mode="server", **_):
+        path = self.directory / name
+        self.ovs.add_port(name, next(self._numbers), path, client=mode == "client")
+        return path
+
+    def detach(self, name):
+        self.ovs.vsctl("del-port", name)
+
+    def wait_guest(self, name, deadline_s=START_DEADLINE_S):
+        def is_up():
+            state = self.ovs.vsctl("get", "Interface", name, "link_state", "status")
+            return state.startswith("up") and re.search("vring_0_size", state)
+
+        wait_until(is_up, f"port {name} to be up", deadline_s, step_s=0.1)
+
+    def counters(self, name):
+        return dict.fromkeys(("parked", "unparked", "redirected", "dropped"), 0)
+
+    def stop_switch(self):
+        self.ovs.stop()
+
+
+class TunedOvsHost(OvsHost):
+    """Looks at its flows five times as often as by default; people who migrate much do this."""
+
+    switch = "OVS-DPDK, max-revalidator=100"
+    settings = ("max-revalidator=100",)
+
+
+HOSTS = {"sluice": Host, "ovs": OvsHost, "ovs-tuned": TunedOvsHost}
+
+
+class Trials:
+    """`rounds` migrations there and back, each with a stream of its own."""
+
+    def __init__(self, switch, mode, image, directory):
+        self.switch = switch
+        self.mode = mode
+        self.image = image
+        self.directory = directory
+        self.title = f"{HOSTS[switch].switch}, {mode} mode"
+        self.results = []
+        self.deaths = 0
+
+    def run(self, rounds, pps, say):
+        while len(self.results) < 2 * rounds:
+            try:
+                self._run_guest(rounds, pps, say)
+            except GuestDied as death:
+                self.deaths += 1
+                say(f"{self.title}: the guest's kernel died: {str(death).splitlines()[-1]}")
+                if self.deaths > 1 + rounds / 10:
+                    raise
+
+    def _run_guest(self, rounds, pps, say):
+        """As many as are missing, or until the guest dies."""
+        with contextlib.ExitStack() as stack:
+
+            def owned(thing):
+                stack.callback(thing.close)
+                return thing
+
+            underlay = owned(Underlay())
+            hosts = []
+            for name in "ab":
+                home = self.directory / f"{name}{self.deaths}"
+                home.mkdir(parents=True)
+                hosts.append(owned(HOSTS[self.switch](name, underlay, home)))
+            station = owned(underlay.station(1))
+            guest = owned(MigratingGuest(hosts[0], self.image, mode=self.mode))
+            guest.wait_booted()
+            for number in itertools.count(1):
+                self.results.append(migrate(guest, hosts[number % 2], station, pps))
+                say(f"{self.title}: {self.results[-1]}")
+                if len(self.results) >= 2 * rounds:
+                    return
+
+
+def migrate(guest, host, station, pps):
+    """Once, under a stream to the guest and back. Returns its figures."""
+    streams = Streams(guest, guest.address, [station], echo=pps)
+    streams.wait_flowing()
+    try:
+        migrated = guest.migrate(host)
+        streams.wait_flowing()
+        (flow,) = streams.end().values()
+    except AssertionError:
+        guest.check_console()
+        raise
+    guest.check_console()
+    return {**asdict(flow), "lost": flow.lost, **asdict(migrated)}
