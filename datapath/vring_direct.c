@@ -65,7 +65,7 @@ vring_direct_rx_done(struct port_queue *q, struct burst *b, uint16_t taken)
 	struct virtq *r = q->from_guest;
 	bool wants_call;
 
-	if (unlikely(taken == 0 || b->n_chains == 0)) /* or a frame of our own (direct_announce) */
+	if (unlikely(taken == 0 || b->n_chains == 0)) /* or a frame of our own (announce_take) */
 		return;
 	if (unlikely(q->hold != PARK_NO_HOLD))
 		park_polled(q, taken);
