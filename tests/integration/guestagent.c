@@ -26,6 +26,7 @@
 #define RECEIVE_BYTES (4 << 20) /* a guest that was not scheduled for a while loses nothing here */
 #define LATE_NS 1000000000LL /* how long to wait for answers after the last frame was sent */
 #define SINK_FRAMES_MAX (1 << 24)
+#define SINK_RANGES_MAX 8
 #define SINK_ASK UINT64_MAX /* number of a datagram that asks a sink for its report */
 
 struct probe {
@@ -188,14 +189,37 @@ sink_take(struct sunk *sunk, const uint8_t *data, size_t bytes)
 	}
 }
 
+/* "[[FIRST, LAST], ...]" of what is missing before the newest, the first few. */
+static int
+sink_missing(const struct sunk *sunk, char *text, size_t size)
+{
+	int len = snprintf(text, size, "["), n = 0;
+
+	for (uint64_t first = 0; first < sunk->next && n < SINK_RANGES_MAX; first++) {
+		uint64_t end = first;
+
+		while (end < sunk->next && !sunk->seen[end])
+			end++;
+		if (end == first)
+			continue;
+		len += snprintf(text + len, size - len, "%s[%llu, %llu]", n++ > 0 ? ", " : "",
+				(unsigned long long)first, (unsigned long long)end - 1);
+		first = end;
+	}
+	return len + snprintf(text + len, size - len, "]");
+}
+
 static int
 sink_report(const struct sunk *sunk, char *text, size_t size)
 {
-	return snprintf(text, size,
-			"{\"received\": %llu, \"duplicates\": %llu, \"reordered\": %llu, "
-			"\"corrupt\": %llu}",
-			(unsigned long long)sunk->received, (unsigned long long)sunk->duplicates,
-			(unsigned long long)sunk->reordered, (unsigned long long)sunk->corrupt);
+	int len = snprintf(text, size,
+			   "{\"received\": %llu, \"duplicates\": %llu, \"reordered\": %llu, "
+			   "\"corrupt\": %llu, \"missing\": ",
+			   (unsigned long long)sunk->received, (unsigned long long)sunk->duplicates,
+			   (unsigned long long)sunk->reordered, (unsigned long long)sunk->corrupt);
+
+	len += sink_missing(sunk, text + len, size - len);
+	return len + snprintf(text + len, size - len, "}");
 }
 
 static int
@@ -215,7 +239,7 @@ sink(uint16_t port)
 		ssize_t n = recvfrom(fd, buffer, sizeof(buffer), 0, (struct sockaddr *)&from,
 				     &from_size);
 		const uint64_t ask = SINK_ASK;
-		char text[256];
+		char text[1024];
 
 		if (n < 0)
 			continue;

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from guest import Guest
 from netns import Host as RawEnd
-from netns import Netns, unique_name
+from netns import Netns, packet_drops, unique_name
 from sluice import Sluiced
 from station import Station
 from vhostguest import VhostGuest
@@ -26,11 +26,12 @@ SLOW_BYTES_PER_S = 2 << 20  # a migration that goes on until it is told to hurry
 FULL_BYTES_PER_S = 128 << 20  # QEMU's default
 DYING = re.compile(r"kernel BUG|BUG:|Oops|Kernel panic|invalid opcode|general protection|"
                    r"list_(add|del) corruption|unable to handle")
+DISABLED, FORWARDING = "0", "3"  # BR_STATE_*
 _numbers = itertools.count()
 
 
 class GuestDied(AssertionError):
-    """The guest's kernel, not the switch: under TCG about one migration in 90 corrupts its memory."""
+    """The guest's kernel, not the switch."""
 
 
 class MigrationFailed(AssertionError):
@@ -61,7 +62,9 @@ class Underlay:
         return Station("underlay", RawEnd(self.netns, dev), number)
 
     def set_link(self, port, up):
-        self.netns.ip("link", "set", port, "up" if up else "down")
+        """By the port's state in the bridge: that is done when this returns, in both directions."""
+        self.netns.ip("link", "set", port, "type", "bridge_slave", "state",
+                      FORWARDING if up else DISABLED)
 
     def close(self):
         self.netns.close()
@@ -122,6 +125,11 @@ class Host:
             drops[port["name"]] = {reason: count for reason, count in reasons.items() if count}
         return {name: reasons for name, reasons in drops.items() if reasons}
 
+    def kernel_drops(self):
+        """Frames that came to the uplink's device and found no room in the ring that its driver shares
+        with the kernel, since this was asked the last time."""
+        return packet_drops(self.sluiced.process.pid)
+
     def wait_unparked(self, name):
         """What was kept has gone to where the guest is now, or has been dropped."""
         wait_until(lambda: self.counters(name)["parked"] == 0, f"{name} with nothing parked",
@@ -169,7 +177,6 @@ class MigratingGuest:
         self.mode = mode
         self.queues = queues
         self.packed = packed
-        self.generation = 0
         self.qemu = self._launch(host, incoming=False)
         self.target = None  # (host, QEMU) of a migration that is under way
 
@@ -177,8 +184,7 @@ class MigratingGuest:
         """A QEMU on the host; `incoming`: one that waits for the guest."""
         socket = host.attach(self.name, mode=self.mode, queues=self.queues, mac=self.mac,
                              incoming=incoming)
-        self.generation += 1
-        name = f"{self.name}{self.generation}"
+        name = f"{self.name}{next(_numbers)}"
         self.migration_socket = host.directory / f"{name}.in"
         return Guest(name, host.directory, *self.image, socket, self.mac,
                      qemu_listens=self.mode == "client", queues=self.queues, packed=self.packed,

@@ -24,6 +24,9 @@ PACKET_IGNORE_OUTGOING = 23
 TP_STATUS_VLAN_VALID = 0x10
 TP_STATUS_CSUMNOTREADY = 0x08
 
+PACKET_STATISTICS = 6
+SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 434, 438
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -32,6 +35,25 @@ def run(*argv):
     if done.returncode != 0:
         raise RuntimeError(f"{argv}: {done.stderr.strip()}")
     return done.stdout
+
+
+def packet_drops(pid):
+    """Frames that the packet sockets of a process lost as nobody took the ones before, since they were
+    asked the last time (PACKET_STATISTICS)."""
+    drops = 0
+    pidfd = _libc.syscall(SYS_PIDFD_OPEN, pid, 0)
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        fd = _libc.syscall(SYS_PIDFD_GETFD, pidfd, int(name), 0)
+        if fd < 0:
+            continue
+        try:
+            with socket.socket(fileno=fd) as sock:
+                if sock.family == socket.AF_PACKET:
+                    drops += struct.unpack("II", sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
+        except OSError:
+            os.close(fd)
+    os.close(pidfd)
+    return drops
 
 
 class Netns:

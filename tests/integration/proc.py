@@ -104,4 +104,4 @@ class Process:
         try:
             return wait_until(check, what, deadline_s)
         except AssertionError as failure:
-            raise AssertionError(f"{failure}\n--- {self.log}\n{self.output()[-4000:]}") from None
+            raise type(failure)(f"{failure}\n--- {self.log}\n{self.output()[-4000:]}") from None

@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from frames import mac_bytes
 from packets import ones_sum
@@ -23,6 +23,7 @@ ASK = (1 << 64) - 1  # guestagent's SINK_ASK
 PAYLOAD_BYTES = 64
 BURST = 32  # a station that was not scheduled for a while catches up in steps
 ROUND_S = 0.001
+RANGES_MAX = 8
 LATE_S = 5  # how long frames may be under way when all have been sent
 PATTERN = [bytes((number * 31 + at * 7) & 0xFF for at in range(16, PAYLOAD_BYTES))
            for number in range(256)]
@@ -40,6 +41,7 @@ class Flow:
     reordered: int = 0
     corrupt: int = 0
     longest_gap_ms: float = 0  # between two arrivals; 0 for "to": a stopped guest has no clock
+    missing: list = field(default_factory=list)  # [[first, last], ...], the first few
 
     @property
     def lost(self):
@@ -54,8 +56,10 @@ class Flow:
         return (self.lost, self.duplicates, self.corrupt) == (0, 0, 0)
 
     def __str__(self):
-        return (f"{self.lost} of {self.sent} lost, {self.duplicates} twice, {self.corrupt} corrupt, "
-                f"{self.reordered} out of order, longest gap {self.longest_gap_ms:.0f} ms")
+        missing = f" {self.missing}" if self.missing else ""
+        return (f"{self.lost} of {self.sent} lost{missing}, {self.duplicates} twice, "
+                f"{self.corrupt} corrupt, {self.reordered} out of order, "
+                f"longest gap {self.longest_gap_ms:.0f} ms")
 
 
 class Books:
@@ -80,6 +84,19 @@ class Books:
             flow.longest_gap_ms = max(flow.longest_gap_ms, (now_s - self._last_s) * 1e3)
         self._last_s = now_s
 
+    def find_missing(self):
+        """Fills in flow.missing."""
+        gone = (number for number in range(self.flow.sent) if number not in self._seen)
+        ranges = []
+        for number in gone:
+            if ranges and ranges[-1][1] == number - 1:
+                ranges[-1][1] = number
+            elif len(ranges) < RANGES_MAX:
+                ranges.append([number, number])
+            else:
+                break
+        self.flow.missing = ranges
+
 
 class Station:
     """`end` has send(frame) and recv(deadline_s); the station owns it. `number` tells it from the
@@ -98,6 +115,7 @@ class Station:
         self._outbox = collections.deque()
         self._lock = threading.Lock()  # held while frames are sent
         self._reached = False
+        self._sink_answered = False
         self._failure = None
         self._ending = False
         self._thread = threading.Thread(target=self._main, daemon=True)
@@ -152,6 +170,7 @@ class Station:
         if source == SINK_PORTS + self.number:
             for name, count in json.loads(data).items():
                 setattr(self.books["to"].flow, name, count)
+            self._sink_answered = True
             return
         books = self.books.get("echo" if source == ECHO_PORT else "from")
         (number,) = struct.unpack_from("<Q", data)
@@ -191,6 +210,11 @@ class Station:
         """No more is sent; the counts of what was are final."""
         with self._lock:
             self._pps = {}
+        self._sink_answered = False
+
+    def sink_has_answered(self):
+        """Since stop()."""
+        return self._sink_answered
 
     def forget_reach(self):
         self._reached = False
@@ -278,6 +302,13 @@ class Streams:
         # What has not come when this is over is lost.
         with contextlib.suppress(Timeout):
             wait_until(self._all_came, "late datagrams", LATE_S, step_s=0.05)
+        for station in self.stations:
+            if "to" in self.rates:
+                assert station.sink_has_answered(), \
+                    f"the guest's sink answers {station.name} no more: its count is not known"
+            for kind, books in station.books.items():
+                if kind != "to":
+                    books.find_missing()
         return {(station.name, kind): books.flow for station in self.stations
                 for kind, books in station.books.items()}
 
@@ -285,8 +316,9 @@ class Streams:
         for station in self.stations:
             if "to" in self.rates:
                 station.ask_sink()
-        return all(books.flow.received >= books.flow.sent for station in self.stations
-                   for books in station.books.values())
+        return all(books.flow.received >= books.flow.sent and
+                   (kind != "to" or station.sink_has_answered()) for station in self.stations
+                   for kind, books in station.books.items())
 
     def _end_sources(self):
         if "from" not in self.rates:

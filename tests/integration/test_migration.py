@@ -16,7 +16,7 @@ import pytest
 from frontend import end_frontend, start_frontend
 from migration import GuestDied, Host, MigratingGuest, Underlay
 from station import Flow, Streams
-from wait import wait_until
+from wait import Timeout, wait_until
 
 ROUNDS = int(os.environ.get("SLUICE_MIGRATION_ROUNDS", "1"))
 GUESTS = {
@@ -47,12 +47,25 @@ class Lab:
         self._stack.callback(thing.close)
         return thing
 
-    @contextlib.contextmanager
-    def guest(self, **options):
-        """One that has booted on host a."""
+    def _booted(self, tries=2, **options):
+        """A boot that stands still is tried once more, and shown as a warning."""
         guest = MigratingGuest(self.a, self.image, **options)
         try:
             guest.wait_booted()
+            return guest
+        except BaseException as failure:
+            port = self.a.sluiced.port(guest.name)
+            guest.close()
+            if tries == 1 or not isinstance(failure, Timeout):
+                raise
+            warnings.warn(f"no boot: {failure}\n--- {port}")
+        return self._booted(tries - 1, **options)
+
+    @contextlib.contextmanager
+    def guest(self, **options):
+        """One that has booted on host a."""
+        guest = self._booted(**options)
+        try:
             yield guest
         except AssertionError:
             guest.check_console()  # a dead guest is not the switch's
@@ -270,5 +283,5 @@ def test_underlay_cut(lab):
         guest.wait_status("completed")
         lab.b.wait_guest(guest.name)
         lab.underlay.set_link(lab.b.underlay_port, True)
-        guest.finish()
+        print(guest.finish())
         streams.wait_reached()

@@ -34,6 +34,7 @@ class Pair:
                                   int(rate * seconds / 4), "--migrate", self.target,
                                   *(() if may_lose else ("--expect-no-loss",)), *args, *self.paths)
         assert status == 0, (f"{report['lost']} lost", report.get("migration"), report["why"],
+                             [host.kernel_drops() for host in self.hosts],
                              *(host.drops() for host in self.hosts))
         return report
 
