@@ -3,8 +3,8 @@
 
 #include <rte_cycles.h>
 
+#include "datapath/deliver.h"
 #include "datapath/event.h"
-#include "datapath/inbox.h"
 #include "datapath/stats.h"
 
 static bool
@@ -414,82 +414,6 @@ forward_to_many(struct forward *f, const struct snap_port *in, struct burst *b,
 	return i;
 }
 
-/* The queue pair of an output for what came in on pair `wanted`: always the same, so that a flow
- * keeps its order; of those that take frames one of this lcore's own, if there is one. */
-static uint16_t
-forward_pair(const struct forward *f, const struct snap_port *sp, uint16_t wanted)
-{
-	const struct port *p = sp->port;
-	uint16_t pair, any, k;
-	bool found = false;
-
-	if (p->n_queues == 1)
-		return 0;
-	pair = any = wanted % p->n_queues;
-	for (k = 0; k < p->n_queues; k++) {
-		if (p->ops->tx_ready == NULL || p->ops->tx_ready(p, pair)) {
-			if (sp->owner[pair] == f->lcore)
-				return pair;
-			if (!found)
-				any = pair;
-			found = true;
-		}
-		pair = (uint16_t)(pair + 1 == p->n_queues ? 0 : pair + 1);
-	}
-	return any;
-}
-
-/* For outputs that want mbufs, or whose queue belongs to another lcore. */
-static void
-forward_deliver_mbufs(struct forward *f, struct forward_out *o, uint16_t pair, struct burst *b)
-{
-	struct port_queue *q = &o->sp->port->queue[pair];
-	const struct port_ops *ops = o->sp->port->ops;
-	bool is_mine = o->sp->owner[pair] == f->lcore, trunk = o->sp->access == 0;
-	bool keeps = !is_mine || ops->tx_own != NULL;
-	struct rte_mbuf *m[BURST_MAX];
-	uint16_t i, n = 0, put;
-
-	for (i = 0; i < o->n; i++) {
-		struct frame *fr = o->frame[i];
-		bool tag = trunk && fr->vlan != 0;
-
-		m[n] = keeps ? burst_take(b, fr, tag) : burst_mbuf(b, fr, tag);
-		if (likely(m[n] != NULL))
-			n++;
-		else
-			stats_add(&f->undelivered[o->sp->id], 1);
-	}
-	if (is_mine && keeps) {
-		ops->tx_own(q, m, n);
-	} else if (is_mine) {
-		ops->tx_copy(q, m, n);
-	} else {
-		put = inbox_put(o->sp->owner[pair], q, m, n);
-		stats_add(&f->undelivered[o->sp->id], n - put);
-		rte_pktmbuf_free_bulk(&m[put], n - put);
-	}
-}
-
-/* Hands one output its frames: itself, or through the inbox of the lcore that owns its queue. */
-static void
-forward_deliver(struct forward *f, struct forward_out *o, struct port_queue *in, struct burst *b)
-{
-	struct port *p = o->sp->port;
-	uint16_t pair = forward_pair(f, o->sp, in->index), i;
-	bool trunk = o->sp->access == 0;
-
-	if (unlikely(o->sp->capture != NULL)) {
-		for (i = 0; i < o->n; i++)
-			capture_frame(o->sp->capture, f->lcore, true, o->frame[i],
-				      trunk && o->frame[i]->vlan != 0);
-	}
-	if (likely(p->ops->tx_frames != NULL && o->sp->owner[pair] == f->lcore))
-		p->ops->tx_frames(&p->queue[pair], b, o->frame, o->n, o->as_is, trunk);
-	else
-		forward_deliver_mbufs(f, o, pair, b);
-}
-
 /* Which frames are above the port's rate, a bit each. What its header or length forbids costs nothing. */
 static uint64_t
 forward_police(const struct snap_port *in, const struct burst *b, const struct forward_run *run,
@@ -552,21 +476,6 @@ forward_burst(struct forward *f, const struct snapshot *snap, const struct snap_
 	for (i = 0; i < DP_IN_DROPS && unlikely(count.packets != taken); i++)
 		stats_add(&q->stats.in_drop[i], count.drops[i]);
 	for (slot = 0; slot < f->n_outs; slot++)
-		forward_deliver(f, &f->out[slot], q, b);
+		deliver(f, &f->out[slot], q, b);
 	return taken;
-}
-
-void
-forward_to(struct forward *f, const struct snap_port *to, struct port_queue *q, struct burst *b,
-	   struct frame *const *frame, uint16_t n)
-{
-	struct forward_out *out;
-
-	f->n_outs = 0;
-	out = forward_out(f, to);
-	out->as_is = false;
-	out->n = n;
-	memcpy(out->frame, frame, n * sizeof(frame[0]));
-	if (n > 0)
-		forward_deliver(f, out, q, b);
 }

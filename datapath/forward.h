@@ -63,9 +63,4 @@ struct forward {
 uint16_t forward_burst(struct forward *f, const struct snapshot *snap, const struct snap_port *in,
 		       struct port_queue *q, struct burst *b);
 
-/* Delivers frames of a burst that came from elsewhere than its input, which is q, to one output.
- * Thread: as above. */
-void forward_to(struct forward *f, const struct snap_port *to, struct port_queue *q,
-		struct burst *b, struct frame *const *frame, uint16_t n);
-
 #endif

@@ -7,8 +7,8 @@
 #include <rte_lcore.h>
 #include <rte_pause.h>
 
+#include "datapath/deliver.h"
 #include "datapath/event.h"
-#include "datapath/forward.h"
 #include "datapath/park_pool.h"
 #include "datapath/port.h"
 #include "datapath/stats.h"
@@ -106,10 +106,12 @@ park_end(struct port *p, pid_t pid)
 static struct park_page *
 park_add_page(struct park *park)
 {
-	struct park_page *page = park_pool_take();
+	_Atomic uint32_t *n_pages = &park->q->port->park.n_pages;
+	struct park_page *page = park_pool_take(atomic_load(n_pages));
 
 	if (page == NULL)
 		return NULL;
+	atomic_fetch_add(n_pages, 1);
 	page->next = NULL;
 	page->used = 0;
 	if (park->last != NULL)
@@ -121,12 +123,13 @@ park_add_page(struct park *park)
 }
 
 static void
-park_free_pages(struct park_page *page)
+park_free_pages(struct port *p, struct park_page *page)
 {
 	while (page != NULL) {
 		struct park_page *next = page->next;
 
 		park_pool_free(page);
+		atomic_fetch_sub(&p->park.n_pages, 1);
 		page = next;
 	}
 }
@@ -221,11 +224,11 @@ park_add(struct park *park, const struct frame *f, bool tag)
 	}
 	/* As it was. */
 	if (last != NULL) {
-		park_free_pages(last->next);
+		park_free_pages(park->q->port, last->next);
 		last->next = NULL;
 		last->used = used;
 	} else {
-		park_free_pages(park->first);
+		park_free_pages(park->q->port, park->first);
 		park->first = NULL;
 	}
 	park->last = last;
@@ -258,7 +261,7 @@ park_drop(struct park *park, uint16_t n)
 
 		park->first = page->next;
 		page->next = NULL;
-		park_free_pages(page);
+		park_free_pages(park->q->port, page);
 	}
 	park->read_at = c.page != NULL ? c.at : 0;
 	if (c.page == NULL)
@@ -298,6 +301,7 @@ park_keep(struct port_queue *q, struct frame *const *f, uint16_t n, bool trunk)
 	while (park->n != 0 && park->guest != guest)
 		park_expire(park);
 	park->guest = guest;
+	park->q = q;
 	for (i = 0; i < n; i++) {
 		/* One that comes late may not pass: then those behind it would be before it. */
 		if (atomic_load_explicit(&q->port->park.n, memory_order_relaxed) >= max ||
@@ -307,12 +311,12 @@ park_keep(struct port_queue *q, struct frame *const *f, uint16_t n, bool trunk)
 		park->n++;
 		kept++;
 	}
+	park->fresh += kept;
 	stats_add(&q->stats.out_drop[DP_OUT_PARK_FULL], n - kept);
 	stats_add(&q->stats.parked, kept);
 	q->parks = true;
 	if (park->listed || park->n == 0)
 		return;
-	park->q = q;
 	park->next = parks[rte_lcore_id()];
 	parks[rte_lcore_id()] = park;
 	atomic_store(&park->listed, true);
@@ -386,13 +390,13 @@ park_relay(const struct snap_port *from, const struct snap_port *to, struct fram
 		eth->src_addr = park_relay_mac;
 }
 
-/* To where the guest is now. What was for a group, or flooded, has been there already. */
+/* To where the guest is now, as far as there is room. What was for a group, or flooded, has been there already. */
 static unsigned int
 park_redirect(struct forward *f, const struct snap_port *from, const struct snap_port *to,
 	      struct park *park, struct burst *b)
 {
+	uint16_t n = park_look(park, b), i, k = 0, at, taken, number[BURST_MAX];
 	struct frame *frame[BURST_MAX];
-	uint16_t n = park_look(park, b), i, k = 0, at;
 
 	for (i = 0; i < n; i++) {
 		struct frame *fr = &b->frame[i];
@@ -402,14 +406,18 @@ park_redirect(struct forward *f, const struct snap_port *from, const struct snap
 		at = fdb_port_of(from->fdb, fdb_key(frame_eth(fr)->dst_addr.addr_bytes, fr->vlan));
 		if ((at == from->id || at == to->id) && snap_port_has_vlan(to, fr->vlan)) {
 			park_relay(from, to, fr);
+			number[k] = i;
 			frame[k++] = fr;
 		}
 	}
-	forward_to(f, to, park->q, b, frame, k);
+	taken = k > 0 ? deliver_some(f, to, park->q->index, b, frame, k) : 0;
 	burst_release(b);
-	stats_add(&park->q->stats.redirected, k);
-	stats_add(&park->q->stats.out_drop[DP_OUT_PARK_EXPIRED], n - k);
-	park_left(park, n, k, DP_EVENT_PORT_REDIRECTED);
+	if (taken < k)
+		n = number[taken];
+	stats_add(&park->q->stats.redirected, taken);
+	stats_add(&park->q->stats.out_drop[DP_OUT_PARK_EXPIRED], n - taken);
+	if (n > 0)
+		park_left(park, n, taken, DP_EVENT_PORT_REDIRECTED);
 	return n;
 }
 
@@ -443,10 +451,10 @@ park_look_after(struct forward *f, const struct snapshot *snap, const struct sna
 	if (park->guest != atomic_load(&q->port->park.guest))
 		return park_expire(park);
 	if (to >= 0 && snap->port[to] != NULL && snap->port[to]->bridge == sp->bridge)
-		return park_redirect(f, sp, snap->port[to], park, b);
-	if (runs && !park_holds(q))
+		n = park_redirect(f, sp, snap->port[to], park, b);
+	else if (runs && !park_holds(q))
 		n = park_give(park, b);
-	/* Also where the guest is back and takes nothing. */
+	/* Also where they are for somebody who takes nothing. */
 	return n == 0 && park_is_over(q->port) ? park_expire(park) : n;
 }
 
@@ -462,10 +470,17 @@ park_run(struct forward *f, const struct snapshot *snap, struct burst *b)
 		struct port_queue *q = park->q;
 		const struct snap_port *sp = snap->port[q->port->id];
 		bool is_gone = sp == NULL || sp->port != q->port;
+		/* More than came since the last time: so it comes to an end, whatever comes. */
+		unsigned int n, left = is_gone ? 0 : park->fresh + BURST_MAX;
 
 		next = park->next;
-		if (!is_gone)
-			moved += park_look_after(f, snap, sp, park, b);
+		park->fresh = 0;
+		for (; left > 0 && park->n != 0; left -= RTE_MIN(left, n)) {
+			n = park_look_after(f, snap, sp, park, b);
+			moved += n;
+			if (n == 0)
+				break;
+		}
 		if (!is_gone && park->n != 0) {
 			park->next = parks[f->lcore];
 			parks[f->lcore] = park;
@@ -494,7 +509,7 @@ park_clear(struct port *p)
 	uint16_t i;
 
 	for (i = 0; i < p->n_queues; i++) {
-		park_free_pages(p->queue[i].park.first);
+		park_free_pages(p, p->queue[i].park.first);
 		p->queue[i].park = (struct park){.n = 0};
 	}
 }

@@ -39,6 +39,7 @@ struct park {
 	struct park_page *first, *last;
 	uint32_t read_at; /* in the first page */
 	uint32_t n; /* frames */
+	uint32_t fresh; /* that came since the lcore looked the last time */
 	_Atomic bool listed; /* the lcore knows of it; readers: control */
 	uint32_t guest; /* whom they are for, as the port's */
 	struct port_queue *q;
@@ -56,7 +57,8 @@ struct park_port {
 	_Atomic uint32_t guest; /* counts the guests; writer: librte_vhost's callbacks */
 	pid_t pid; /* of the last one's front-end; the callbacks' own */
 	_Atomic int redirect; /* id of the port where the guest is now, -1: none; writer: control */
-	_Atomic uint32_t n; /* frames; writers: the lcores of its queues */
+	_Atomic uint32_t n,
+		n_pages; /* frames, and where they lie; writers: the lcores of its queues */
 	uint32_t ms, frames_max; /* relaxed atomics; writer: control */
 };
 

@@ -10,6 +10,7 @@ static struct {
 	size_t bytes;
 	uint32_t n; /* pages */
 	_Atomic uint32_t n_used; /* pages from the first on that were ever taken */
+	_Atomic uint32_t n_taken; /* now */
 	/* The free ones of them, the last used first, so that few ever are: number of the topmost, from
 	 * 1, and above it a count of changes, so that none is taken for another. */
 	_Atomic uint64_t free;
@@ -42,15 +43,18 @@ park_pool_destroy(void)
 	pool.page = NULL;
 	pool.n = 0;
 	atomic_store(&pool.n_used, 0);
+	atomic_store(&pool.n_taken, 0);
 	atomic_store(&pool.free, 0);
 }
 
 struct park_page *
-park_pool_take(void)
+park_pool_take(uint32_t has)
 {
 	uint64_t top = atomic_load(&pool.free);
 	uint32_t used;
 
+	if (has >= pool.n - atomic_fetch_add(&pool.n_taken, 1))
+		goto none;
 	while ((uint32_t)top != 0) {
 		struct park_page *page = &pool.page[(uint32_t)top - 1];
 		uint64_t next = ((top >> 32) + 1) << 32 | atomic_load(&page->below);
@@ -62,6 +66,8 @@ park_pool_take(void)
 	while (used < pool.n)
 		if (atomic_compare_exchange_weak(&pool.n_used, &used, used + 1))
 			return &pool.page[used];
+none:
+	atomic_fetch_sub(&pool.n_taken, 1);
 	return NULL;
 }
 
@@ -75,4 +81,5 @@ park_pool_free(struct park_page *page)
 		atomic_store(&page->below, (uint32_t)top);
 		next = ((top >> 32) + 1) << 32 | number;
 	} while (!atomic_compare_exchange_weak(&pool.free, &top, next));
+	atomic_fetch_sub(&pool.n_taken, 1);
 }

@@ -23,8 +23,9 @@ struct park_page {
 int park_pool_create(unsigned int mib);
 void park_pool_destroy(void);
 
-/* Returns NULL where all are taken. Thread: any. Never waits. */
-struct park_page *park_pool_take(void);
+/* `has`: how many pages the one who asks has already. Returns NULL where it has as many as are free: so one
+ * alone gets half of them, and there is always something for the next. Thread: any. Never waits. */
+struct park_page *park_pool_take(uint32_t has);
 void park_pool_free(struct park_page *page);
 
 #endif

@@ -64,6 +64,10 @@ struct port_ops {
 	/* As tx_copy, for an output that keeps the mbufs: it owns them all from here on. */
 	void (*tx_own)(struct port_queue *q, struct rte_mbuf **m, uint16_t n);
 
+	/* As tx_own, but stops where there is no room: returns how many frames are done with, and counted.
+	 * The others are freed, too: the caller has them somewhere else. */
+	uint16_t (*tx_try)(struct port_queue *q, struct rte_mbuf **m, uint16_t n);
+
 	/* Delivers what is parked, which the burst holds, as far as the guest has room. Returns how many
 	 * frames of it are done with, and counted. NULL where nothing is parked. */
 	uint16_t (*tx_parked)(struct port_queue *q, struct burst *b);

@@ -105,21 +105,22 @@ struct uplink_batch {
 	uint32_t bytes[BURST_MAX];
 };
 
-static void
+/* Returns how many were sent. */
+static uint16_t
 uplink_flush(struct uplink *u, struct port_queue *q, struct uplink_batch *batch)
 {
 	uint64_t bytes = 0;
 	uint16_t sent, i;
 
 	if (batch->n == 0)
-		return;
+		return 0;
 	sent = uplink_send(u, q->index, batch->mbuf, batch->n);
 	for (i = 0; i < sent; i++)
 		bytes += batch->bytes[i];
 	stats_add(&q->stats.out_packets, sent);
 	stats_add(&q->stats.out_bytes, bytes);
-	stats_add(&q->stats.out_drop[DP_OUT_RING_FULL], batch->n - sent);
 	batch->n = 0;
+	return sent;
 }
 
 /* Replaces a frame that others hold too, or in more mbufs than the device takes, by a copy. */
@@ -154,13 +155,14 @@ uplink_offload(struct uplink *u, uint16_t txq, struct rte_mbuf **m)
 	return false;
 }
 
-/* Sends one frame that asks for something, or that the device does not take as it is. */
-static void
+/* Sends one frame that asks for something, or that the device does not take as it is. Returns false where
+ * nothing of it was sent, as there is no room. */
+static bool
 uplink_send_request(struct uplink *u, struct port_queue *q, struct rte_mbuf *m)
 {
 	struct rte_mbuf *seg[VNET_SEGS_MAX];
 	uint32_t bytes = m->pkt_len;
-	int n = 1, i;
+	int n = 1, i, sent;
 
 	if (uplink_offload(u, q->index, &m)) {
 		seg[0] = m;
@@ -176,40 +178,58 @@ uplink_send_request(struct uplink *u, struct port_queue *q, struct rte_mbuf *m)
 	}
 	if (unlikely(n < 0)) {
 		stats_add(&q->stats.out_drop[DP_OUT_OFFLOAD], 1);
-	} else if (likely(uplink_send(u, q->index, seg, (uint16_t)n) == n)) {
+		return true;
+	}
+	sent = uplink_send(u, q->index, seg, (uint16_t)n);
+	if (likely(sent == n)) {
 		stats_add(&q->stats.out_packets, 1);
 		stats_add(&q->stats.out_bytes, bytes);
-	} else {
+	} else if (sent > 0) {
 		stats_add(&q->stats.out_drop[DP_OUT_RING_FULL], 1);
 	}
+	return sent > 0;
+}
+
+/* Sends frames until one finds no room; frees them all. Returns how many are done with, and counted. */
+static uint16_t
+uplink_tx_try(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
+{
+	struct uplink *u = uplink_of(q->port);
+	uint16_t mtu = __atomic_load_n(&q->port->mtu, __ATOMIC_RELAXED), i, from = 0;
+	struct uplink_batch batch;
+
+	batch.n = 0;
+	for (i = 0; i < n; i++) {
+		bool fits = !burst_exceeds_mtu(burst_l3_bytes(m[i]), mtu);
+
+		if (likely(fits && !(m[i]->ol_flags & RTE_MBUF_F_TX_L4_MASK) &&
+			   (m[i]->nb_segs == 1 || u->sends_chains))) {
+			batch.bytes[batch.n] = m[i]->pkt_len;
+			batch.mbuf[batch.n++] = m[i];
+			continue;
+		}
+		/* What came before leaves before. */
+		from += uplink_flush(u, q, &batch);
+		if (from < i)
+			break;
+		if (unlikely(!fits)) {
+			rte_pktmbuf_free(m[i]);
+			stats_add(&q->stats.out_drop[DP_OUT_MTU], 1);
+		} else if (!uplink_send_request(u, q, m[i])) {
+			i++;
+			break;
+		}
+		from = i + 1;
+	}
+	from += uplink_flush(u, q, &batch);
+	rte_pktmbuf_free_bulk(&m[i], n - i);
+	return from;
 }
 
 static void
 uplink_tx(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 {
-	struct uplink *u = uplink_of(q->port);
-	uint16_t mtu = __atomic_load_n(&q->port->mtu, __ATOMIC_RELAXED), i;
-	struct uplink_batch batch;
-
-	batch.n = 0;
-	for (i = 0; i < n; i++) {
-		if (unlikely(burst_exceeds_mtu(burst_l3_bytes(m[i]), mtu))) {
-			rte_pktmbuf_free(m[i]);
-			stats_add(&q->stats.out_drop[DP_OUT_MTU], 1);
-			continue;
-		}
-		if (unlikely((m[i]->ol_flags & RTE_MBUF_F_TX_L4_MASK) ||
-			     (m[i]->nb_segs > 1 && !u->sends_chains))) {
-			uplink_flush(u, q, &batch); /* what came before leaves before */
-			uplink_send_request(u, q, m[i]);
-			continue;
-		}
-		batch.bytes[batch.n] = m[i]->pkt_len;
-		batch.mbuf[batch.n++] = m[i];
-		if (batch.n == BURST_MAX)
-			uplink_flush(u, q, &batch);
-	}
-	uplink_flush(u, q, &batch);
+	stats_add(&q->stats.out_drop[DP_OUT_RING_FULL], n - uplink_tx_try(q, m, n));
 }
 
 static bool
@@ -314,6 +334,7 @@ uplink_close(struct port *p)
 static const struct port_ops uplink_ops = {
 	.rx = uplink_rx,
 	.tx_own = uplink_tx,
+	.tx_try = uplink_tx_try,
 	.tx_ready = uplink_tx_ready,
 	.info = uplink_info,
 	.add_stats = uplink_add_stats,

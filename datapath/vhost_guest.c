@@ -132,7 +132,6 @@ attach_rings(struct port_vhost *v, int vid, uint32_t wanted)
 			vring_attach(&v->ring[i], vid, features, &v->mem);
 }
 
-/* Whether a migration is under way. */
 static bool
 is_logging(const struct port_vhost *v)
 {
@@ -313,14 +312,16 @@ give_up_further_rings(struct port_vhost *v, int vid)
 	return !v->library || !used || atomic_load(&v->vid) < 0;
 }
 
-/* Takes away what the message will change. The guard has seen it. Returns false where it can't be
- * carried out, and nothing was changed. */
+/* Takes away what the message will change, while frames that come are kept. The guard has seen it.
+ * Returns false where it can't be carried out, and nothing was changed. */
 static bool
 before_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 {
 	struct dirty_log *log;
 
 	v->exchanges_fd_cb = msg->request == VU_SET_VRING_CALL || msg->request == VU_SET_VRING_KICK;
+	if (v->running_cb && vhost_message_withdraws(msg->request))
+		park_begin(&v->base);
 	switch (msg->request) {
 	case VU_SET_LOG_BASE:
 		/* The library answers before post_message_cb. */
@@ -390,9 +391,8 @@ after_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 		atomic_store(&v->vid, vid);
 	}
 	/* Often before the rings run: kept until they do. */
-	if (msg->request == VU_SEND_RARP && !v->library) {
+	if (msg->request == VU_SEND_RARP && !v->library)
 		announce_put(&v->base, 0, (const uint8_t *)&msg->payload.u64);
-	}
 	if (v->library || !v->running_cb)
 		return;
 	i = msg->payload.ring.index;

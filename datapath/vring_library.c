@@ -130,6 +130,31 @@ struct vring_tx {
 	uint16_t call_max; /* frames */
 };
 
+/* Keeps frames for a guest that is away; what they ask for is done first. */
+static void
+vring_library_park(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
+{
+	static _Thread_local struct burst burst; /* too large for a stack */
+	struct rte_mbuf *seg[VNET_SEGS_MAX];
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		int k = vnet_finish(m[i], 0, m[i]->pool, seg, VNET_SEGS_MAX), from, some;
+
+		if (k < 0)
+			stats_add(&q->stats.out_drop[DP_OUT_OFFLOAD], 1);
+		for (from = 0; from < k; from += some) {
+			some = burst_of_mbufs(&burst, &seg[from], (uint16_t)RTE_MIN(k - from, 1));
+			if (some == 0)
+				break;
+			burst.frame[0].vlan = burst.frame[0].tagged; /* stays in */
+			park_keep(q, (struct frame *[]){&burst.frame[0]}, 1, true);
+		}
+		if (k > 0)
+			rte_pktmbuf_free_bulk(seg, (unsigned int)k);
+	}
+}
+
 /* Hands over m[0..n-1] as far as there is room. Returns how many. */
 static uint16_t
 vring_library_put(const struct vring_tx *tx, struct rte_mbuf **m, uint16_t n)
@@ -155,7 +180,7 @@ vring_library_enqueue(const struct vring_tx *tx, struct rte_mbuf **m, uint16_t n
 	unsigned int skips = 0;
 	uint16_t i = 0, sent;
 
-	while (i < n) {
+	while (i < n && tx->q->park.n == 0) {
 		sent = vring_library_put(tx, &m[i], n - i);
 		i += sent;
 		if (sent > 0)
@@ -174,7 +199,10 @@ vring_library_enqueue(const struct vring_tx *tx, struct rte_mbuf **m, uint16_t n
 				  1);
 		i++;
 	}
-	stats_add(&stats->out_drop[DP_OUT_RING_FULL], n - i);
+	if (unlikely(i < n) && (tx->q->park.n != 0 || park_waits_for_room(tx->q)))
+		vring_library_park(tx->q, &m[i], n - i);
+	else
+		stats_add(&stats->out_drop[DP_OUT_RING_FULL], n - i);
 }
 
 /* A frame that asks for more than the guest takes: done in software first. However many segments
@@ -187,6 +215,11 @@ vring_library_finish(const struct vring_tx *tx, struct rte_mbuf *m, unsigned int
 	int n = vnet_finish(m, can, m->pool, seg, VNET_SEGS_MAX);
 	uint16_t i, sent = 1;
 
+	if (tx->q->park.n != 0 && n > 0) {
+		rte_pktmbuf_free_bulk(seg, (unsigned int)n);
+		vring_library_park(tx->q, &m, 1);
+		return;
+	}
 	if (n < 0) {
 		stats_add(&stats->out_drop[DP_OUT_OFFLOAD], 1);
 		return;
@@ -203,31 +236,6 @@ vring_library_finish(const struct vring_tx *tx, struct rte_mbuf *m, unsigned int
 		stats_add(&stats->out_drop[DP_OUT_RING_FULL], 1);
 	}
 	rte_pktmbuf_free_bulk(seg, (unsigned int)n);
-}
-
-/* Keeps frames for a guest that is away; what they ask for is done first. */
-static void
-vring_library_park(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
-{
-	static _Thread_local struct burst burst; /* too large for a stack */
-	struct rte_mbuf *seg[VNET_SEGS_MAX];
-	uint16_t i;
-
-	for (i = 0; i < n; i++) {
-		int k = vnet_finish(m[i], 0, m[i]->pool, seg, VNET_SEGS_MAX), from, some;
-
-		if (k < 0)
-			stats_add(&q->stats.out_drop[DP_OUT_OFFLOAD], 1);
-		for (from = 0; from < k; from += some) {
-			some = burst_of_mbufs(&burst, &seg[from], (uint16_t)RTE_MIN(k - from, 1));
-			if (some == 0)
-				break;
-			burst.frame[0].vlan = burst.frame[0].tagged; /* stays in */
-			park_keep(q, (struct frame *[]){&burst.frame[0]}, 1, true);
-		}
-		if (k > 0)
-			rte_pktmbuf_free_bulk(seg, (unsigned int)k);
-	}
 }
 
 /* The guest takes nothing now. */

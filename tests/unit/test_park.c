@@ -15,6 +15,7 @@
 
 #include "datapath/forward.h"
 #include "datapath/park.h"
+#include "datapath/park_pool.h"
 #include "datapath/vnet_hdr.h"
 #include "tests/unit/ring_port.h"
 
@@ -91,6 +92,7 @@ tear_down(void **state)
 	park_clear(&to.vhost.base);
 	park_destroy();
 	free(snap);
+	memset(&snap_port, 0, sizeof(snap_port));
 	ring_port_close(&from);
 	ring_port_close(&to);
 	return 0;
@@ -293,6 +295,7 @@ static void
 no_more_than_the_pool_has(void **state)
 {
 	uint32_t round, i, kept = 0;
+	struct park_page *page;
 
 	(void)state;
 	for (round = 0; round < 3; round++) {
@@ -301,8 +304,12 @@ no_more_than_the_pool_has(void **state)
 			sends(i, LONG_BYTES);
 		assert_true(round == 0 || i == kept);
 		kept = i;
-		assert_in_range(kept, (POOL_MIB << 20) / LONG_BYTES / 2,
-				(POOL_MIB << 20) / LONG_BYTES + 1);
+		/* One port gets half of the pool. */
+		assert_in_range(kept, (POOL_MIB << 20) / LONG_BYTES / 4,
+				(POOL_MIB << 20) / LONG_BYTES / 2 + 1);
+		page = park_pool_take(0);
+		assert_non_null(page);
+		park_pool_free(page);
 		is_back();
 		for (i = 0; i < kept - 1; i++) {
 			guest_gives(&to, TO_GUEST, 5);
@@ -405,6 +412,113 @@ a_guest_that_never_stops_is_drained_all_the_same(void **state)
 	assert_int_equal(to.vhost.base.park.n, 0);
 }
 
+/* ---- redirected ---------------------------------------------------------------------------------- */
+
+/* An uplink that has room for so many frames, and what it took: their lengths. */
+static struct {
+	struct port port;
+	struct port_queue queue;
+	struct snap_port snap;
+	unsigned int room, n;
+	uint32_t bytes[256];
+} uplink;
+
+static uint16_t
+uplink_takes(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
+{
+	uint16_t taken = (uint16_t)RTE_MIN(uplink.room, (unsigned int)n), i;
+
+	assert_ptr_equal(q, &uplink.queue);
+	for (i = 0; i < taken; i++)
+		uplink.bytes[uplink.n++] = m[i]->pkt_len;
+	rte_pktmbuf_free_bulk(m, n);
+	uplink.room -= taken;
+	return taken;
+}
+
+/* The guest is known to live behind the uplink now. */
+static void
+has_gone_to_the_uplink(struct fdb *fdb, const uint8_t mac[6])
+{
+	static const struct port_ops uplink_ops = {.tx_try = uplink_takes};
+
+	memset(&uplink, 0, sizeof(uplink));
+	uplink.port = (struct port){
+		.ops = &uplink_ops,
+		.id = (uint16_t)(to.vhost.base.id + 1),
+		.n_queues = 1,
+		.is_uplink = true,
+		.queue = &uplink.queue,
+	};
+	uplink.snap = (struct snap_port){
+		.port = &uplink.port,
+		.id = uplink.port.id,
+		.trunk_all = true,
+		.owner = {(uint8_t)forward.lcore},
+	};
+	fdb_add_static(fdb, fdb_key(mac, 0), to.vhost.base.id);
+	snap_port.fdb = fdb;
+	snap_port.id = to.vhost.base.id;
+	snap->port[uplink.port.id] = &uplink.snap;
+	to.vhost.base.park.redirect = uplink.port.id;
+}
+
+/* What finds no room waits, and none of it is lost or passes another. */
+static void
+an_uplink_is_given_what_it_has_room_for(void **state)
+{
+	static const uint8_t mac[6] = {2, 2, 2, 2, 2, 2};
+	struct fdb *fdb = fdb_create(64, 300);
+	unsigned int i;
+
+	(void)state;
+	goes_away();
+	for (i = 0; i < 150; i++)
+		sends(i, 60 + i);
+	has_gone_to_the_uplink(fdb, mac);
+	runs();
+	assert_int_equal(to.vhost.base.park.n, 150);
+	uplink.room = 5;
+	runs();
+	assert_int_equal(to.vhost.base.park.n, 145);
+	uplink.room = 100;
+	runs();
+	uplink.room = 100;
+	for (i = 0; i < 3; i++)
+		runs();
+	assert_int_equal(to.vhost.base.park.n, 0);
+	assert_int_equal(uplink.n, 150);
+	for (i = 0; i < 150; i++)
+		assert_int_equal(uplink.bytes[i], 60 + i);
+	assert_int_equal(to.queue.stats.redirected, 150);
+	assert_int_equal(dropped(DP_OUT_PARK_EXPIRED), 0);
+	fdb_destroy(fdb);
+}
+
+/* However many inputs add to it: a look takes more than came since the last one. */
+static void
+it_comes_to_an_end_though_more_comes(void **state)
+{
+	static const uint8_t mac[6] = {2, 2, 2, 2, 2, 2};
+	struct fdb *fdb = fdb_create(64, 300);
+	unsigned int round, i;
+
+	(void)state;
+	goes_away();
+	for (i = 0; i < 10; i++)
+		sends(i, 60);
+	has_gone_to_the_uplink(fdb, mac);
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < 2 * BURST_MAX; i++)
+			sends(i, 60);
+		uplink.room = 1000;
+		uplink.n = 0;
+		runs();
+		assert_int_equal(to.vhost.base.park.n, 0);
+	}
+	fdb_destroy(fdb);
+}
+
 #define ON_BOTH(test)                                                 \
 	cmocka_unit_test_setup_teardown(test, set_up, tear_down),     \
 	{                                                             \
@@ -425,6 +539,8 @@ main(void)
 		ON_BOTH(another_guest_gets_none_of_it),
 		ON_BOTH(a_drained_queue_is_emptied_first),
 		ON_BOTH(a_guest_that_never_stops_is_drained_all_the_same),
+		ON_BOTH(an_uplink_is_given_what_it_has_room_for),
+		ON_BOTH(it_comes_to_an_end_though_more_comes),
 	};
 
 	if (ring_port_start() < 0)
