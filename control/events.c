@@ -251,14 +251,22 @@ on_up(struct daemon *d, struct model_port *port, const struct dp_event *event)
 	reconnect_up(d->model.reconnect, port->id);
 	send_event(d, PORT_UP, event->time_ns, port->set.name,
 		   json_pack("{s:o}", "features", report_features(event->value)));
-	if (!port->set.incoming)
-		return;
-	port_log(d, port, LOG_INFO, "its guest has come from another host");
-	send_event(d, PORT_INCOMING_UP, event->time_ns, port->set.name,
-		   json_pack("{s:o}", "mac", settings_macs_json(&port->set.rules)));
+}
+
+static void
+on_arrived(struct daemon *d, struct model_port *port, const struct dp_event *event)
+{
+	bool was_awaited = port->set.incoming;
+
+	if (was_awaited) {
+		port_log(d, port, LOG_INFO, "its guest has come from another host");
+		send_event(d, PORT_INCOMING_UP, event->time_ns, port->set.name,
+			   json_pack("{s:o}", "mac", settings_macs_json(&port->set.rules)));
+	}
 	/* First the network, then the disk. */
 	arrival_begin(d, port);
-	model_port_arrived(&d->model, port);
+	if (was_awaited)
+		model_port_arrived(&d->model, port);
 }
 
 static void
@@ -347,6 +355,9 @@ on_port_event(struct daemon *d, struct model_port *port, const struct dp_event *
 		break;
 	case DP_EVENT_PORT_UP:
 		on_up(d, port, event);
+		break;
+	case DP_EVENT_PORT_ARRIVED:
+		on_arrived(d, port, event);
 		break;
 	case DP_EVENT_PORT_DOWN:
 		port_log(d, port, LOG_INFO, "down");

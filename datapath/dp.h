@@ -367,6 +367,7 @@ enum dp_event_type {
 	DP_EVENT_PORT_CONNECTED, /* value: the peer's uid */
 	DP_EVENT_PORT_DISCONNECTED, /* the front-end is gone; a client port wants dp_port_connect() */
 	DP_EVENT_PORT_UP, /* rings run; value: negotiated features */
+	DP_EVENT_PORT_ARRIVED, /* its guest has come from elsewhere, and its MACs are known here */
 	DP_EVENT_PORT_DOWN, /* rings stopped */
 	DP_EVENT_PEER_REFUSED, /* value: the uid */
 	DP_EVENT_PEER_BAD_MESSAGE, /* its connection was cut; value: the vhost-user request */

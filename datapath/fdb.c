@@ -171,7 +171,7 @@ fdb_port_of(const struct fdb *fdb, uint64_t key)
 	return FDB_NO_PORT;
 }
 
-static bool
+bool
 fdb_is_static(const struct fdb *fdb, uint64_t key)
 {
 	uint16_t port;
@@ -217,6 +217,18 @@ fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t port)
 	}
 	if (fdb_key_vlan(key) == DP_VLAN_ANY)
 		fdb->n_any_ctl++;
+	return 0;
+}
+
+int
+fdb_claim(struct fdb *fdb, uint64_t key, uint16_t port)
+{
+	uint16_t at;
+	struct fdb_value *v = fdb_find(fdb, key, &at);
+
+	if (v == NULL || !v->is_static)
+		return fdb_add_static(fdb, key, port);
+	v->port = port;
 	return 0;
 }
 

@@ -67,6 +67,12 @@ void fdb_destroy(struct fdb *fdb);
 int fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t port);
 void fdb_del(struct fdb *fdb, uint64_t key);
 
+/* As fdb_add_static(), but takes over static ones, too. */
+int fdb_claim(struct fdb *fdb, uint64_t key, uint16_t port);
+
+/* Whether the very key is that of a static MAC. */
+bool fdb_is_static(const struct fdb *fdb, uint64_t key);
+
 /* Forgets a static MAC, if it is the port's. */
 void fdb_del_static(struct fdb *fdb, uint64_t key, uint16_t port);
 

@@ -56,14 +56,17 @@ migration_redirect(struct port *p, uint16_t to, uint64_t key)
 	return atomic_load(&p->park.n) == 0;
 }
 
-/* The other port of this host that has the MAC; NULL: none, or a port that it may leave at once. */
+/* The other port of this host that has the MAC; NULL: none, or a port that it may leave at once: an uplink,
+ * or that of a guest which is there and uses an address that was not given to it. */
 static struct port *
 migration_holder(const struct port *p, unsigned int i)
 {
 	uint16_t at = table_port_of_mac(p, i);
 	struct port *holder = at != FDB_NO_PORT ? table.port[at] : NULL;
 
-	return holder != p && holder != NULL && !holder->is_uplink ? holder : NULL;
+	if (holder == p || holder == NULL || holder->is_uplink)
+		return NULL;
+	return migration_is_away(holder) || table_mac_is_given(p, i) ? holder : NULL;
 }
 
 /*
@@ -76,7 +79,7 @@ migration_arrived(struct port *p)
 	bool waits = false;
 	struct port *from;
 	unsigned int i;
-	int id;
+	int id, moved;
 
 	atomic_store(&p->park.redirect, -1);
 	p->moved_to_ctl = -1;
@@ -90,7 +93,8 @@ migration_arrived(struct port *p)
 	}
 	if (waits)
 		return;
-	if (table_claim_macs(p) < 0) {
+	moved = table_claim_macs(p);
+	if (moved < 0) {
 		/* No memory for a snapshot: again, when there is time. */
 		event_post(DP_EVENT_PORT_UP, p->id, 0);
 		return;
@@ -98,7 +102,10 @@ migration_arrived(struct port *p)
 	if (atomic_load(&p->hold) == PARK_HOLD_INCOMING) {
 		park_catch_up(p);
 		park_hold(p, PARK_NO_HOLD);
+		moved++;
 	}
+	if (moved > 0)
+		event_post(DP_EVENT_PORT_ARRIVED, p->id, 0);
 	for (id = 0; id < DP_PORTS_MAX; id++)
 		if (table.port[id] != NULL && table.port[id]->moved_to_ctl == p->id)
 			migration_moved(table.port[id]);

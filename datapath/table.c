@@ -175,29 +175,35 @@ table_port_of_mac(const struct port *p, unsigned int i)
 	return fdb_port_of(table.fdb[p->bridge_ctl], table_mac_key(&p->rules_ctl, i));
 }
 
+bool
+table_mac_is_given(const struct port *p, unsigned int i)
+{
+	const struct fdb *fdb = table.fdb[p->bridge_ctl];
+
+	return fdb_is_static(fdb, table_mac_key(&p->rules_ctl, i)) ||
+	       fdb_is_static(fdb, fdb_key(p->rules_ctl.mac[i].byte, DP_VLAN_ANY));
+}
+
 int
 table_claim_macs(struct port *p)
 {
 	struct fdb *fdb = table.fdb[p->bridge_ctl];
 	bool was_incoming = p->incoming_ctl;
 	unsigned int i;
-	int ret;
+	int ret, n = 0;
 
 	for (i = 0; i < p->rules_ctl.n_macs; i++) {
-		uint64_t key = table_mac_key(&p->rules_ctl, i);
-		uint16_t at = fdb_port_of(fdb, key);
-
-		if (at == p->id)
+		if (table_port_of_mac(p, i) == p->id)
 			continue;
-		if (at != FDB_NO_PORT)
-			fdb_del_static(fdb, key, at);
-		fdb_add_static(fdb, key, p->id);
+		/* Where the table is full the MAC is flooded to, as any that is not known. */
+		fdb_claim(fdb, table_mac_key(&p->rules_ctl, i), p->id);
+		n++;
 	}
 	if (!was_incoming)
-		return 0;
+		return n;
 	p->incoming_ctl = false;
 	ret = table_publish();
 	if (ret < 0)
 		p->incoming_ctl = true;
-	return ret;
+	return ret < 0 ? ret : n;
 }

@@ -37,8 +37,12 @@ void table_forget_macs(const struct port *p);
 /* Where the i-th static MAC of a port is known to be, or FDB_NO_PORT. */
 uint16_t table_port_of_mac(const struct port *p, unsigned int i);
 
+/* Whether another port's guest was given that MAC. */
+bool table_mac_is_given(const struct port *p, unsigned int i);
+
 /* The guest of a port runs here, so its static MACs are known here from now on, wherever they were
- * before. -ENOMEM: lcores do not know the port of an incoming guest yet. May wait: one grace period. */
+ * before. Returns how many were not here; -ENOMEM: lcores do not know the port of an incoming guest yet.
+ * May wait: one grace period. */
 int table_claim_macs(struct port *p);
 
 #endif

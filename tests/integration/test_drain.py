@@ -196,6 +196,38 @@ def test_an_incoming_port_is_silent_until_its_guest_runs(make_net, events, vlan)
     assert_got(receive(a, 1), *here)
 
 
+def test_a_guest_that_arrives_is_not_kept_out_by_who_uses_its_mac(make_net, events):
+    net = make_net()
+    thief, b, uplink = net.guest("t"), net.guest("b", mac=B), net.uplink("up")
+    net.attach("a", mac=A, incoming=True)
+    net.send(thief, frame(B, A))
+    receive(b, 1)
+    wait_until(lambda: net.macs().get((A, 0), {}).get("port") == thief.name, "the MAC to be learned")
+
+    a = come_back(net, "a")
+    assert events.expect("port.incoming_up")["port"] == a.name
+    here = numbered(B, A, 3)
+    send_all(net, b, here)
+    assert_got(receive(a, 3), *here)
+    net.send(thief, frame(B, A))
+    assert net.stats(thief)["tx_dropped_by"]["spoof"] == 1
+    assert uplink.end.recv_until(lambda got: got[6:12] == rarp(A)[6:12])
+
+
+def test_a_guest_that_was_elsewhere_is_announced_when_it_is_back(make_net, events):
+    net = make_net()
+    a, b, uplink = net.guest("a", mac=A), net.guest("b", mac=B), net.uplink("up")
+    leave(net, a)
+    net.send(uplink, rarp(A))
+    assert events.expect("port.moved")["port"] == a.name
+    a = come_back(net, "a")
+    assert events.expect("port.announced")["port"] == a.name
+    assert uplink.end.recv_until(lambda got: got[6:12] == rarp(A)[6:12])
+    here = numbered(B, A, 3)
+    send_all(net, b, here)
+    assert_got(receive(a, 3), *here)
+
+
 def test_an_incoming_port_is_so_after_a_restart(start_sluiced):
     sluiced = start_sluiced()
     sluiced.rpc("bridge.add", name="br")
