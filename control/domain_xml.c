@@ -140,15 +140,11 @@ rewrite_interface(xmlNode *interface, const json_t *map, json_t *unused, struct 
 
 /* Returns how many interfaces were changed, or -errno. */
 static int
-rewrite(xmlDoc *doc, const json_t *map, json_t *unused, struct err *err)
+rewrite_devices(const xmlNode *devices, const json_t *map, json_t *unused, struct err *err)
 {
-	const xmlNode *domain = xmlDocGetRootElement(doc);
-	xmlNode *interface = child_named(child_named(domain, "devices"), "interface");
+	xmlNode *interface = child_named(devices, "interface");
 	int changed = 0;
 
-	if (!xmlStrEqual(domain->name, utf8("domain")))
-		return REFUSE(err, "xml describes no domain: its root is <%.64s>",
-			      (const char *)domain->name);
 	for (; interface; interface = next_named(interface->next, "interface")) {
 		int rc;
 
@@ -158,6 +154,27 @@ rewrite(xmlDoc *doc, const json_t *map, json_t *unused, struct err *err)
 		if (rc < 0)
 			return rc;
 		changed++;
+	}
+	return changed;
+}
+
+/* As rewrite_devices(). libvirt takes the interfaces of each <devices>, however many there are. */
+static int
+rewrite(xmlDoc *doc, const json_t *map, json_t *unused, struct err *err)
+{
+	const xmlNode *domain = xmlDocGetRootElement(doc);
+	xmlNode *devices = child_named(domain, "devices");
+	int changed = 0;
+
+	if (!xmlStrEqual(domain->name, utf8("domain")))
+		return REFUSE(err, "xml describes no domain: its root is <%.64s>",
+			      (const char *)domain->name);
+	for (; devices; devices = next_named(devices->next, "devices")) {
+		int rc = rewrite_devices(devices, map, unused, err);
+
+		if (rc < 0)
+			return rc;
+		changed += rc;
 	}
 	return changed;
 }

@@ -61,22 +61,42 @@ check_host(const json_t *host, const char *param, struct err *err)
 	return orchestrator_check_capabilities(json_object_get(host, "capabilities"), param, err);
 }
 
+/* One that came twice could be suitable and refused. */
+static int
+check_destinations(const json_t *hosts, struct err *err)
+{
+	json_t *names = json_object(), *host;
+	int rc = 0;
+	size_t i;
+
+	json_array_foreach(hosts, i, host)
+	{
+		const char *name = text_of(host, "name");
+
+		rc = check_host(host, "destinations", err);
+		if (rc == 0 && json_object_get(names, name))
+			rc = REFUSE("destinations", err,
+				    "destinations: the host %.64s is there twice; name each host"
+				    " once",
+				    name);
+		if (rc < 0)
+			break;
+		json_object_set_new(names, name, json_true());
+	}
+	json_decref(names);
+	return rc;
+}
+
 static int
 check_params(const json_t *params, struct err *err)
 {
 	const json_t *offering = json_object_get(params, "offering");
-	size_t i;
-	json_t *host;
 
 	if (check_vm(json_object_get(params, "vm"), err) < 0 ||
 	    orchestrator_check_details(json_object_get(offering, "details"), "offering", err) < 0 ||
-	    check_host(json_object_get(params, "source"), "source", err) < 0)
+	    check_host(json_object_get(params, "source"), "source", err) < 0 ||
+	    check_destinations(json_object_get(params, "destinations"), err) < 0)
 		return -EINVAL;
-	json_array_foreach(json_object_get(params, "destinations"), i, host)
-	{
-		if (check_host(host, "destinations", err) < 0)
-			return -EINVAL;
-	}
 	return migration_nics_check(json_object_get(params, "nics"), err);
 }
 

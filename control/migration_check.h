@@ -12,7 +12,8 @@
  * NULL with *err set: code "bad-parameter", "bad-vlan". Pure. Thread: any.
  *
  * `reason` says why it may not move at all, or else why it is an ordinary VM, which may move to any
- * other host. What is refused for a network card has the sentence in `detail`.
+ * other host. No two destinations may have one name. What is refused for a network card has the
+ * sentence in `detail`.
  */
 json_t *migration_check(const json_t *params, struct err *err);
 

@@ -51,10 +51,25 @@ check_entry(const char *mac, const json_t *entry, struct err *err)
 	return orchestrator_mode(text_of(entry, "mode"), &client, "map", mac, err);
 }
 
+/* The MAC of the first entry that names the port; NULL: none does. */
+static const char *
+mac_of_port(const json_t *map, const char *port)
+{
+	const char *mac;
+	json_t *entry;
+
+	json_object_foreach((json_t *)map, mac, entry)
+	{
+		if (!strcmp(text_of(entry, "port"), port))
+			return mac;
+	}
+	return NULL;
+}
+
 int
 migration_map_check(const json_t *map, struct err *err)
 {
-	const char *mac;
+	const char *mac, *port, *first;
 	json_t *entry;
 
 	if (json_object_size(map) > SCHEMA_NICS_MAX)
@@ -69,6 +84,13 @@ migration_map_check(const json_t *map, struct err *err)
 			return rc;
 		if (strcmp(migration_map_key(map, mac), mac) != 0)
 			return REFUSE("bad-parameter", mac, err, "map names %s twice", mac);
+		port = text_of(entry, "port");
+		first = mac_of_port(map, port);
+		if (strcmp(first, mac) != 0)
+			return REFUSE("bad-parameter", mac, err,
+				      "map: %s and %s have one port, %s; each network card needs a"
+				      " port of its own",
+				      first, mac, port);
 	}
 	return 0;
 }

@@ -15,8 +15,9 @@
  */
 
 /*
- * Checks all of a map. Errors: -EINVAL (codes "bad-parameter", "invalid-port", "invalid-mode"), which
- * blame the parameter "map", with the MAC as key.
+ * Checks all of a map, in which no two network cards have one port. Errors: -EINVAL (codes
+ * "bad-parameter", "invalid-port", "invalid-mode"), which blame the parameter "map", with the MAC as
+ * key.
  */
 int migration_map_check(const json_t *map, struct err *err);
 

@@ -316,6 +316,22 @@ model_load(struct model *m, struct err *err)
 	return 0;
 }
 
+/*
+ * A guest that moved from one port of this host to another has left its MAC with both, and which of them
+ * it drives is not known yet. The first has the MAC till then; the other is incoming, and so takes it
+ * over if the guest is there.
+ */
+static int
+restore_port(struct model *m, struct model_port *port)
+{
+	int rc = model_port_open(m, port, &port->failure);
+
+	if (rc != -EEXIST || strcmp(port->failure.code, "mac-in-use") != 0)
+		return rc;
+	port->set.incoming = true;
+	return model_port_open(m, port, &port->failure);
+}
+
 int
 model_open(struct model *m, struct err *err)
 {
@@ -329,7 +345,7 @@ model_open(struct model *m, struct err *err)
 			return rc;
 	}
 	TAILQ_FOREACH(port, &m->ports, link)
-		if (model_port_open(m, port, &port->failure) < 0)
+		if (restore_port(m, port) < 0)
 			log_error("%s could not be restored: %s", port->set.name,
 				  port->failure.message);
 	return 0;

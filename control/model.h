@@ -71,7 +71,7 @@ void model_clear(struct model *m);
 int model_load(struct model *m, struct err *err);
 
 /* Makes in the datapath what was loaded. A port or uplink that cannot be made is logged and kept,
- * with id -1. Errors: dp_bridge_add()'s. */
+ * with id -1; one whose MAC another has already is incoming. Errors: dp_bridge_add()'s. */
 int model_open(struct model *m, struct err *err);
 
 struct model_bridge *model_bridge_find(const struct model *m, const char *name);

@@ -77,6 +77,30 @@ def test_killed_daemon_finds_its_guests_again(daemon):
             guest.close()
 
 
+@pytest.mark.parametrize("first", ["old", "new"])
+@pytest.mark.parametrize("runs_at", ["old", "new"])
+def test_guest_that_changed_its_port_is_reached_after_a_restart(daemon, first, runs_at):
+    """Both ports have its MAC, as nobody detached the one that it left: whichever it drives then
+    has the MAC."""
+    paths = {}
+    for name in (first, "new" if first == "old" else "old"):
+        paths[name] = attach(daemon, name, mac=MAC_A, incoming=name == "new")
+    path_b = attach(daemon, "b", mac=MAC_B)
+    with contextlib.closing(VhostGuest.at(paths["new"])):
+        daemon.wait_state("new", "up")
+        daemon.kill()
+    daemon.start()
+    with contextlib.closing(VhostGuest.at(paths[runs_at])) as a, \
+            contextlib.closing(VhostGuest.at(path_b)) as b:
+        daemon.wait_state(runs_at, "up")
+        daemon.wait_state("b", "up")
+        one, answer = frame(MAC_A, MAC_B), frame(MAC_B, MAC_A)
+        b.send(one)
+        assert_got(a.recv_until(lambda got: got[:12] == one[:12])[-1:], one)
+        a.send(answer)
+        assert_got(b.recv_until(lambda got: got[:12] == answer[:12])[-1:], answer)
+
+
 def test_first_and_next_connection_are_quick(daemon):
     """Not the library's second: 99 % below 5 ms is promised; a busy machine gets 100 at the
     median."""

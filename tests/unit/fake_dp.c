@@ -68,11 +68,28 @@ open_port(const struct dp_port_config *config, bool is_uplink, unsigned int queu
 	return -ENOSPC;
 }
 
+/* A port claims its MAC (its first) from the start, an incoming one does not. */
+static bool
+mac_is_claimed(const struct dp_port_config *config)
+{
+	for (size_t id = 0; id < N_PORTS; id++) {
+		const struct fake_port *p = &fake_dp.port[id];
+
+		if (p->open && !p->config.incoming && p->config.bridge == config->bridge &&
+		    p->config.rules.n_macs > 0 && config->rules.n_macs > 0 &&
+		    !memcmp(&p->config.rules.mac[0], &config->rules.mac[0], sizeof(struct dp_mac)))
+			return true;
+	}
+	return false;
+}
+
 int
 dp_port_add(const struct dp_port_config *config, struct err *err)
 {
 	if (refused(err) < 0)
 		return -ENOMEM;
+	if (!config->incoming && mac_is_claimed(config))
+		return err_set_param(err, EEXIST, "mac-in-use", "mac", "another port has it");
 	return open_port(config, false, config->queues, config->lcore);
 }
 

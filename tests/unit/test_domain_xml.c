@@ -101,6 +101,26 @@ each_gets_its_own(void **state)
 	json_decref(result);
 }
 
+/* libvirt reads those of all. */
+static void
+interfaces_of_each_list_of_devices_are_rewritten(void **state)
+{
+	(void)state;
+	assert_rewritten("<domain><devices/>text<devices>" INTERFACE(MAC_A,
+								     "") "</devices><devices/></domain>",
+			 MAP_A, 1,
+			 "<domain><devices/>text<devices><interface type=\"vhostuser\">"
+			 "<mac address=\"" MAC_A "\"/>"
+			 "<source type=\"unix\" path=\"/run/s/csdpdk-7\" mode=\"client\"/>"
+			 "</interface></devices><devices/></domain>");
+	assert_refused("<domain><devices>" INTERFACE(MAC_A, "") "</devices><devices>" INTERFACE(
+			       MAC_A, "") "</devices></domain>",
+		       MAP_A, "bad-xml", "");
+	assert_refused("<domain><devices>" INTERFACE(MAC_A, "") "</devices><devices>" INTERFACE(
+			       MAC_B, "") "</devices></domain>",
+		       MAP_A, "no-mapping-for-mac", MAC_B);
+}
+
 /* All else is as it was, to the byte, where libxml2 writes it as it was written. */
 static void
 nothing_else_changes(void **state)
@@ -188,6 +208,9 @@ maps_are_checked(void **state)
 	assert_refused(domain,
 		       "{\"" MAC_A "\": " ENTRY("p") ", \"52:54:00:00:00:0A\": " ENTRY("q") "}",
 		       "bad-parameter", "52:54:00:00:00:0A");
+	/* A socket has one guest at its other end. */
+	assert_refused(domain, "{\"" MAC_A "\": " ENTRY("p") ", \"" MAC_B "\": " ENTRY("p") "}",
+		       "bad-parameter", MAC_B);
 }
 
 int
@@ -196,6 +219,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sockets_are_replaced),
 		cmocka_unit_test(each_gets_its_own),
+		cmocka_unit_test(interfaces_of_each_list_of_devices_are_rewritten),
 		cmocka_unit_test(nothing_else_changes),
 		cmocka_unit_test(a_domain_is_whole_or_refused),
 		cmocka_unit_test(document_types_and_entities_are_refused),

@@ -155,6 +155,9 @@ ill_typed_members_are_named(void **state)
 	assert_ill_typed("source", "{'name': 'h1', 'capabilities': 1}", "bad-parameter");
 	assert_ill_typed("destinations", "[{'name': ''}]", "bad-parameter");
 	assert_ill_typed("destinations", "[{'name': 'h2', 'mtu': '1'}]", "bad-parameter");
+	assert_ill_typed("destinations",
+			 "[{'name': 'h2', 'capabilities': 'dpdk'}, {'name': 'h3'}, {'name': 'h2'}]",
+			 "bad-parameter");
 	assert_ill_typed("destinations", "[{'name': 'h2', 'features': [1]}]", "bad-parameter");
 	assert_ill_typed("nics", "[{}]", "bad-parameter");
 	assert_ill_typed("nics", "[{'mac': '52:54:00:00:00:01', 'vlan': 'x'}]", "bad-vlan");

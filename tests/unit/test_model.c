@@ -386,6 +386,41 @@ a_port_is_incoming_until_its_guest_has_run(void **state)
 	}
 }
 
+/* A guest has moved from one port of this host to the other, and nobody detached the one it left. Which
+ * of them it will drive is known when it does. */
+static void
+ports_with_one_mac_are_both_restored(void **state)
+{
+	static const char old[] =
+		"{\"name\": \"old\", \"bridge\": \"b\", \"mac\": \"02:00:00:00:00:01\"}";
+	static const char new[] = "{\"name\": \"new\", \"bridge\": \"b\","
+				  " \"mac\": \"02:00:00:00:00:01\", \"incoming\": true}";
+
+	for (unsigned int new_is_first = 0; new_is_first < 2; new_is_first++) {
+		const struct model_port *port;
+		const char *second;
+
+		add_bridge("b");
+		attach(new_is_first ? new : old);
+		attach(new_is_first ? old : new);
+		model_port_arrived(&model, model_port_find(&model, "new"));
+		for (unsigned int restarts = 0; restarts < 2; restarts++) {
+			restart(state);
+			assert_int_equal(model_load(&model, NULL), 0);
+			assert_int_equal(model_open(&model, NULL), 0);
+			assert_true(fake_dp.port[0].open && !fake_dp.port[0].config.incoming);
+			assert_true(fake_dp.port[1].open && fake_dp.port[1].config.incoming);
+			second = new_is_first ? "old" : "new";
+			port = model_port_find(&model, second);
+			assert_true(port->set.incoming);
+			assert_ptr_equal(model.port_of_id[port->id], port);
+		}
+		assert_int_equal(model_port_del(&model, model_port_find(&model, "old"), NULL), 0);
+		assert_int_equal(model_port_del(&model, model_port_find(&model, "new"), NULL), 0);
+		assert_int_equal(model_bridge_del(&model, "b", NULL), 0);
+	}
+}
+
 static void
 what_cannot_be_restored_is_kept(void **state)
 {
@@ -492,6 +527,7 @@ main(void)
 		TEST(ports_and_uplinks_share_their_names),
 		TEST(all_comes_back_after_a_restart),
 		TEST(a_port_is_incoming_until_its_guest_has_run),
+		TEST(ports_with_one_mac_are_both_restored),
 		TEST(what_cannot_be_restored_is_kept),
 		TEST(a_state_that_makes_no_sense_is_refused),
 		TEST(without_a_state_directory_nothing_is_written),
