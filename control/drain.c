@@ -17,7 +17,7 @@ struct drain_wait {
 	LIST_ENTRY(drain_wait) link;
 	struct daemon *daemon;
 	int port; /* the datapath's id */
-	bool leaves; /* until nothing is parked, then the port goes; else until it is drained */
+	bool leaves; /* until nothing is parked nor will be, then the port goes; else until it is drained */
 	bool drained;
 	uint64_t forwarded; /* frames of its guest, known when it is drained */
 	const char *why; /* it will not be: for this reason */
@@ -225,15 +225,17 @@ drain_leave(struct daemon *d, struct rpc_connection *connection, struct model_po
 
 	if (port->id >= 0)
 		dp_port_info(port->id, &info);
-	*later = info.parked && !force;
+	*later = (info.parked || info.park_left_ms) && !force;
 	if (!*later)
 		return drain_detach(d, port, err);
 	if (find(d, port, true))
 		return err_set_param(err, EINVAL, "bad-state", "name",
-				     "port %s is being detached, and waits for %u parked frames; with"
-				     " --force it goes at once and they are dropped",
+				     "port %s is being detached, and waits for its guest to be heard of"
+				     " elsewhere, with %u parked frames; with --force it goes at once"
+				     " and they are dropped",
 				     port->set.name, info.parked);
-	return wait_add(d, connection, port->id, true, port->set.rules.park_ms, err);
+	return wait_add(d, connection, port->id, true,
+			info.park_left_ms ? info.park_left_ms : port->set.rules.park_ms, err);
 }
 
 int
@@ -271,7 +273,8 @@ drain_look(struct daemon *d, const struct model_port *port, const struct dp_even
 		return;
 	dp_port_info(port->id, &info);
 	LIST_FOREACH(w, &d->drain_waits, link) {
-		bool over = w->leaves ? !info.parked : info.drain == DP_DRAIN_NONE;
+		bool over = w->leaves ? !info.parked && !info.park_left_ms :
+					info.drain == DP_DRAIN_NONE;
 
 		if (w->port != port->id)
 			continue;

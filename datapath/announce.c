@@ -4,18 +4,40 @@
 #include <string.h>
 
 #include <rte_arp.h>
+#include <rte_ether.h>
 
 #include "datapath/mempool.h"
 #include "datapath/port_vhost.h"
 
 void
-announce_put(struct port *p, unsigned int slot, const uint8_t mac[6])
+announce_put(struct port *p, unsigned int slot, const uint8_t mac[6], uint16_t vlan)
 {
-	uint64_t value = 0;
+	uint64_t value = (uint64_t)vlan << 48;
 
 	memcpy(&value, mac, RTE_ETHER_ADDR_LEN);
 	atomic_store(&port_vhost_of(p)->announce[slot], value);
 	atomic_store(&p->queue[0].attention, true);
+}
+
+void
+announce_all(struct port *p)
+{
+	const struct dp_rules *rules = &p->rules_ctl;
+	uint16_t vlan[DP_VLAN_MAX + 1], v, n_vlans = 0;
+	unsigned int slot, total, pair;
+
+	for (v = 0; v <= DP_VLAN_MAX; v++) {
+		if (rules->vlans.access != 0 || rules->vlans.all ?
+			    v == 0 :
+			    (rules->vlans.trunks[v / 64] & RTE_BIT64(v % 64)) != 0)
+			vlan[n_vlans++] = v;
+	}
+	total = rules->n_macs * n_vlans;
+	for (slot = 1; slot < ANNOUNCE_SLOTS && slot <= total; slot++) {
+		pair = p->announce_next_ctl++ % total;
+		announce_put(p, slot, rules->mac[pair % rules->n_macs].byte,
+			     vlan[pair / rules->n_macs]);
+	}
 }
 
 void
@@ -44,11 +66,16 @@ announce_take(struct port_queue *q, struct burst *b, bool runs)
 		if (value == 0)
 			continue;
 		memcpy(&mac, &value, sizeof(mac));
-		m[n] = runs && atomic_load(&p->base.hold) == PARK_NO_HOLD ?
+		m[n] = runs && port_hold(&p->base) == PARK_NO_HOLD ?
 			       rte_net_make_rarp_packet(mempool_of_lcore(b->lcore), &mac) :
 			       NULL;
 		if (m[n] == NULL) {
 			atomic_store(&q->attention, true);
+			continue;
+		}
+		m[n]->vlan_tci = (uint16_t)(value >> 48);
+		if (m[n]->vlan_tci != 0 && rte_vlan_insert(&m[n]) < 0) {
+			rte_pktmbuf_free(m[n]);
 			continue;
 		}
 		n++;

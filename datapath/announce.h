@@ -10,8 +10,14 @@
  * in as if the guest had sent them, once its rings run.
  */
 
-/* Thread: librte_vhost's for slot 0, which is the front-end's; control for 1..DP_MACS_MAX. */
-void announce_put(struct port *p, unsigned int slot, const uint8_t mac[6]);
+/* `vlan`: 0: without a tag. Thread: librte_vhost's for slot 0, which is the front-end's; control for the
+ * others, below ANNOUNCE_SLOTS. */
+void announce_put(struct port *p, unsigned int slot, const uint8_t mac[6], uint16_t vlan);
+
+/* All MACs that the guest was given, in all VLANs of its port (of one that carries every VLAN: without a
+ * tag). Where that is more than there are slots: the next ones with the next call. Thread: control. */
+void announce_all(struct port *p);
+
 void announce_clear(struct port *p);
 
 /* Where the queue has `attention`: fills the empty burst with what is to be announced. What the guest

@@ -250,13 +250,15 @@ dp_port_set_rules(int port, const struct dp_rules *rules, struct err *err)
 	ret = table_set_rules(p, rules, err);
 	if (ret < 0 && p->ops->set_rules != NULL)
 		p->ops->set_rules(p, &old, NULL);
+	if (ret == 0)
+		migration_retry();
 	return ret;
 }
 
 static enum dp_drain
 dp_drain_of(const struct port *p, struct dp_port_info *info)
 {
-	enum park_hold hold = atomic_load(&p->hold);
+	enum park_hold hold = port_hold(p);
 	enum dp_drain drain = DP_DRAINED;
 	uint16_t i;
 
@@ -286,6 +288,7 @@ dp_port_info(int port, struct dp_port_info *info)
 		return;
 	info->incoming = p->incoming_ctl;
 	info->parked = atomic_load(&p->park.n);
+	info->park_left_ms = migration_left_ms(p);
 	info->drain = dp_drain_of(p, info);
 	info->drain_forwarded = migration_forwarded(p);
 }

@@ -226,6 +226,7 @@ struct dp_port_info {
 	enum dp_drain drain;
 	uint64_t drain_forwarded; /* frames of the guest since dp_port_drain() */
 	uint32_t parked; /* frames that are kept now */
+	unsigned int park_left_ms; /* more are, for so long: its guest moves; 0: it does not */
 	unsigned int n_queues;
 	struct dp_queue_info queue[DP_QUEUES_MAX];
 	uint32_t link_mbps; /* uplinks */

@@ -187,8 +187,15 @@ forward_is_away(const struct snap_port *sp)
 	const struct port *p = sp->port;
 
 	return p->ops->tx_ready != NULL && !p->is_uplink &&
-	       (atomic_load_explicit(&p->hold, memory_order_relaxed) != PARK_NO_HOLD ||
-		!p->ops->tx_ready(p, 0));
+	       (port_hold(p) != PARK_NO_HOLD || !p->ops->tx_ready(p, 0));
+}
+
+/* What the adjacent bridge reflects to a VEPA port's side comes in at the uplink; so does the last that a
+ * guest sent before it went away. */
+static bool
+forward_is_reflected(const struct snap_port *from)
+{
+	return from->vepa && (!forward_is_away(from) || park_has_just_begun(from->port));
 }
 
 /* Whether the frame is for a guest of this host. */
@@ -223,8 +230,10 @@ forward_learn(const struct snapshot *snap, const struct snap_port *in, const str
 		return true;
 	}
 	if (value != NULL && atomic_load_explicit(&value->is_static, memory_order_relaxed)) {
-		/* A guest that is away has come up somewhere else. */
-		if (in->is_uplink && *from != NULL && forward_is_away(*from))
+		/* A guest that is away has come up somewhere else. In a VLAN that it has not it is
+		 * another. */
+		if (in->is_uplink && *from != NULL && forward_is_away(*from) &&
+		    snap_port_has_vlan(*from, fr->vlan) && !forward_is_reflected(*from))
 			event_post_mac(in->bridge, run->src_key, in->id);
 		return in->is_uplink;
 	}
@@ -232,8 +241,7 @@ forward_learn(const struct snapshot *snap, const struct snap_port *in, const str
 	if (*from != NULL && in->is_uplink && !(*from)->is_uplink && !forward_is_away(*from) &&
 	    forward_is_local(snap, in, fr, run))
 		return true;
-	/* What the adjacent bridge reflects to a VEPA port's side comes in at the uplink. */
-	if (*from != NULL && (*from)->vepa && in->is_uplink)
+	if (*from != NULL && in->is_uplink && forward_is_reflected(*from))
 		return true;
 	if (value != NULL || !atomic_load_explicit(&in->fdb->full, memory_order_relaxed))
 		event_post_mac(in->bridge, run->src_key, in->id);

@@ -33,9 +33,26 @@ migration_init(struct port *p, const struct dp_rules *rules, bool incoming)
 }
 
 static bool
+migration_is_drained(const struct port *p)
+{
+	enum park_hold hold = port_hold(p);
+
+	return hold == PARK_HOLD || hold == PARK_HOLD_DROP;
+}
+
+static bool
 migration_is_away(const struct port *p)
 {
-	return !p->is_uplink && (atomic_load(&p->hold) != PARK_NO_HOLD || !p->ops->tx_ready(p, 0));
+	return !p->is_uplink && (port_hold(p) != PARK_NO_HOLD || !p->ops->tx_ready(p, 0));
+}
+
+/* From here on nobody puts anything behind what was parked where the MACs were before. */
+static void
+migration_settle(void)
+{
+	rcu_synchronize();
+	inbox_settle();
+	rcu_synchronize();
 }
 
 static void
@@ -99,27 +116,29 @@ migration_arrived(struct port *p)
 		event_post(DP_EVENT_PORT_UP, p->id, 0);
 		return;
 	}
-	if (atomic_load(&p->hold) == PARK_HOLD_INCOMING) {
+	if (port_hold(p) == PARK_HOLD_INCOMING) {
 		park_catch_up(p);
 		park_hold(p, PARK_NO_HOLD);
 		moved++;
 	}
 	if (moved > 0)
 		event_post(DP_EVENT_PORT_ARRIVED, p->id, 0);
-	for (id = 0; id < DP_PORTS_MAX; id++)
-		if (table.port[id] != NULL && table.port[id]->moved_to_ctl == p->id)
-			migration_moved(table.port[id]);
+	for (id = 0; id < DP_PORTS_MAX; id++) {
+		if (table.port[id] == NULL || table.port[id]->moved_to_ctl != p->id)
+			continue;
+		migration_settle();
+		migration_moved(table.port[id]);
+	}
 }
 
-/* A guest has gone, whose MACs others may have waited for. */
-static void
-migration_gone(void)
+void
+migration_retry(void)
 {
 	int id;
 
 	for (id = 0; id < DP_PORTS_MAX; id++)
 		if (table.port[id] != NULL && !table.port[id]->is_uplink &&
-		    table.port[id]->moved_to_ctl < 0 &&
+		    table.port[id]->moved_to_ctl < 0 && !migration_is_drained(table.port[id]) &&
 		    table.port[id]->ops->tx_ready(table.port[id], 0))
 			migration_arrived(table.port[id]);
 }
@@ -139,7 +158,7 @@ migration_forget(int port)
 		if (p->moved_to_ctl == port)
 			p->moved_to_ctl = -1;
 	}
-	migration_gone();
+	migration_retry();
 }
 
 /* All that was parked has left. */
@@ -154,11 +173,18 @@ migration_finish(struct port *p)
 		migration_arrived(to);
 		return;
 	}
+	/* With all that it was known by: the others will be heard of, or are flooded to. */
 	table_forget_macs(p);
+	fdb_flush_port(table.fdb[p->bridge_ctl], p->id);
 	fdb_learn(table.fdb[p->bridge_ctl], p->moved_key_ctl, to->id, UINT32_MAX);
-	/* From here on nobody puts anything behind what was parked. */
-	rcu_synchronize();
+	migration_settle();
 	migration_moved(p);
+}
+
+unsigned int
+migration_left_ms(const struct port *p)
+{
+	return migration_is_away(p) ? park_left_ms(p) : 0;
 }
 
 bool
@@ -195,7 +221,7 @@ migration_drained(struct port *p)
 {
 	uint16_t i;
 
-	if (atomic_load(&p->hold) != PARK_HOLD && atomic_load(&p->hold) != PARK_HOLD_DROP)
+	if (!migration_is_drained(p))
 		return false;
 	for (i = 0; i < p->n_queues; i++)
 		if (!atomic_load(&p->queue[i].drained))
@@ -219,9 +245,10 @@ migration_event(struct dp_event *event)
 		return true;
 	case DP_EVENT_PORT_DOWN:
 	case DP_EVENT_PORT_PARKING:
-		migration_gone();
+		migration_retry();
 		return true;
 	case DP_EVENT_PORT_REDIRECTED:
+	case DP_EVENT_PARK_EXPIRED:
 		migration_finish(p);
 		return true;
 	case DP_EVENT_QUEUE_DRAINED:
@@ -241,7 +268,7 @@ dp_port_drain(int port, bool park)
 	struct port *p = table.port[port];
 	uint16_t i;
 
-	if (atomic_load(&p->hold) != PARK_NO_HOLD)
+	if (port_hold(p) != PARK_NO_HOLD)
 		return -EALREADY;
 	if (!p->ops->tx_ready(p, 0))
 		return -ENOTCONN;
@@ -249,7 +276,7 @@ dp_port_drain(int port, bool park)
 	for (i = 0; i < p->n_queues; i++)
 		atomic_store(&p->queue[i].drained, false);
 	if (park) {
-		park_begin(p);
+		park_begin(p, true);
 		park_tell(p);
 	}
 	park_hold(p, park ? PARK_HOLD : PARK_HOLD_DROP);
@@ -260,9 +287,8 @@ int
 dp_port_resume(int port)
 {
 	struct port *p = table.port[port];
-	enum park_hold hold = atomic_load(&p->hold);
 
-	if (hold != PARK_HOLD && hold != PARK_HOLD_DROP)
+	if (!migration_is_drained(p))
 		return -EALREADY;
 	atomic_store(&p->park.away, false);
 	park_hold(p, PARK_NO_HOLD);
@@ -275,9 +301,5 @@ dp_port_resume(int port)
 void
 dp_port_announce(int port)
 {
-	struct port *p = table.port[port];
-	unsigned int i;
-
-	for (i = 0; i < p->rules_ctl.n_macs; i++)
-		announce_put(p, i + 1, p->rules_ctl.mac[i].byte);
+	announce_all(table.port[port]);
 }

@@ -14,6 +14,9 @@
 #include "datapath/stats.h"
 #include "datapath/vnet_guest.h"
 
+#define PARK_FIRST_MS 20
+#define PARK_LATE_MS 50
+
 /* What stands before the bytes of a frame. A frame may go on in the next pages. */
 struct park_entry {
 	uint32_t bytes;
@@ -42,7 +45,7 @@ park_destroy(void)
 	park_pool_destroy();
 }
 
-static bool
+bool
 park_is_over(const struct port *p)
 {
 	uint64_t until = atomic_load_explicit(&p->park.until, memory_order_relaxed);
@@ -51,12 +54,33 @@ park_is_over(const struct port *p)
 }
 
 void
-park_begin(struct port *p)
+park_begin(struct port *p, bool moves)
 {
 	uint64_t ms = __atomic_load_n(&p->park.ms, __ATOMIC_RELAXED);
 
+	atomic_store(&p->park.moves, moves);
 	if (ms != 0)
 		atomic_store(&p->park.until, rte_rdtsc() + ms * (rte_get_tsc_hz() / 1000));
+}
+
+bool
+park_has_just_begun(const struct port *p)
+{
+	uint64_t until = atomic_load_explicit(&p->park.until, memory_order_relaxed);
+	uint64_t ms = __atomic_load_n(&p->park.ms, __ATOMIC_RELAXED), hz = rte_get_tsc_hz();
+
+	return until != 0 && (int64_t)(rte_rdtsc() - (until - ms * (hz / 1000))) <
+				     PARK_FIRST_MS * (int64_t)(hz / 1000);
+}
+
+unsigned int
+park_left_ms(const struct port *p)
+{
+	uint64_t until = atomic_load(&p->park.until), now = rte_rdtsc();
+
+	if (!atomic_load(&p->park.moves) || park_is_over(p))
+		return 0;
+	return (unsigned int)((until - now) / (rte_get_tsc_hz() / 1000)) + 1;
 }
 
 void
@@ -81,7 +105,11 @@ park_waits_for_room(const struct port_queue *q)
 void
 park_finish(struct port *p)
 {
-	atomic_store(&p->park.until, 0);
+	atomic_store(&p->park.moves, false);
+	/* What is still under way to it goes after it. */
+	if (!park_is_over(p))
+		atomic_store(&p->park.until,
+			     rte_rdtsc() + PARK_LATE_MS * (rte_get_tsc_hz() / 1000));
 }
 
 void
@@ -390,6 +418,29 @@ park_relay(const struct snap_port *from, const struct snap_port *to, struct fram
 		eth->src_addr = park_relay_mac;
 }
 
+/* Whether the frame is for a MAC that the guest was given. */
+static bool
+park_has_mac(const struct snap_port *sp, const struct frame *fr)
+{
+	uint16_t i;
+
+	for (i = 0; i < sp->n_macs; i++) {
+		if (memcmp(sp->mac[i].byte, frame_eth(fr)->dst_addr.addr_bytes,
+			   RTE_ETHER_ADDR_LEN) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Not a guest whose frames go to another guest: a few of these would send them round and round. */
+static bool
+park_ends_at(const struct snapshot *snap, const struct snap_port *to)
+{
+	int next = to->is_uplink ? -1 : atomic_load(&to->port->park.redirect);
+
+	return next < 0 || (snap->port[next] != NULL && snap->port[next]->is_uplink);
+}
+
 /* To where the guest is now, as far as there is room. What was for a group, or flooded, has been there already. */
 static unsigned int
 park_redirect(struct forward *f, const struct snap_port *from, const struct snap_port *to,
@@ -404,7 +455,10 @@ park_redirect(struct forward *f, const struct snap_port *from, const struct snap
 		if (from->access != 0)
 			frame_set_vlan(fr, from->access);
 		at = fdb_port_of(from->fdb, fdb_key(frame_eth(fr)->dst_addr.addr_bytes, fr->vlan));
-		if ((at == from->id || at == to->id) && snap_port_has_vlan(to, fr->vlan)) {
+		/* Its MACs are not known everywhere when it has gone: in another VLAN, nowhere. */
+		if ((at == from->id || at == to->id ||
+		     (at == FDB_NO_PORT && park_has_mac(from, fr))) &&
+		    snap_port_has_vlan(to, fr->vlan)) {
 			park_relay(from, to, fr);
 			number[k] = i;
 			frame[k++] = fr;
@@ -450,7 +504,8 @@ park_look_after(struct forward *f, const struct snapshot *snap, const struct sna
 	burst_clear(b);
 	if (park->guest != atomic_load(&q->port->park.guest))
 		return park_expire(park);
-	if (to >= 0 && snap->port[to] != NULL && snap->port[to]->bridge == sp->bridge)
+	if (to >= 0 && snap->port[to] != NULL && snap->port[to]->bridge == sp->bridge &&
+	    park_ends_at(snap, snap->port[to]))
 		n = park_redirect(f, sp, snap->port[to], park, b);
 	else if (runs && !park_holds(q))
 		n = park_give(park, b);
@@ -525,59 +580,4 @@ park_discard(void)
 			parks[lcore] = parks[lcore]->next;
 		}
 	}
-}
-
-/* ---- drained, and not yet there --------------------------------------------------------------- */
-
-enum park_choice
-park_choose(const struct port_queue *q)
-{
-	if (q->hold == PARK_HOLD_DROP)
-		return PARK_REFUSE;
-	if (q->park.n != 0 || !park_is_over(q->port))
-		return PARK_KEEP;
-	return q->hold == PARK_HOLD ? PARK_TOO_LATE : PARK_REFUSE;
-}
-
-void
-park_hold(struct port *p, enum park_hold hold)
-{
-	uint16_t i;
-
-	atomic_store(&p->hold, hold);
-	for (i = 0; i < p->n_queues; i++)
-		atomic_store(&p->queue[i].attention, true);
-}
-
-bool
-park_may_poll(struct port_queue *q, uint32_t ring_size)
-{
-	enum park_hold hold = atomic_load(&q->port->hold);
-
-	if (hold == PARK_NO_HOLD) {
-		q->hold = PARK_NO_HOLD;
-		q->parks = q->park.n != 0;
-		atomic_store(&q->drained, false);
-		return true;
-	}
-	/* Here again in the next round. */
-	atomic_store(&q->attention, true);
-	if (q->hold != hold) {
-		q->hold = hold;
-		q->parks |= park_holds(q);
-		q->drain_left = ring_size;
-	}
-	if (hold == PARK_HOLD_INCOMING || atomic_load(&q->drained))
-		return false;
-	if (q->drain_left > 0)
-		return true;
-	atomic_store(&q->drained, true);
-	event_post(DP_EVENT_QUEUE_DRAINED, q->port->id, q->index);
-	return false;
-}
-
-void
-park_polled(struct port_queue *q, uint16_t n)
-{
-	q->drain_left -= n != 0 ? RTE_MIN(q->drain_left, (uint32_t)n) : q->drain_left;
 }

@@ -53,7 +53,7 @@ struct park_port {
 	 * librte_vhost's callbacks, and the control thread where it drains. */
 	_Atomic uint64_t until;
 	_Atomic uint64_t full_until; /* TSC; until then a full ring is waited for; writer: control */
-	_Atomic bool away; /* writers: as of `until` */
+	_Atomic bool away, moves; /* writers: as of `until` */
 	_Atomic uint32_t guest; /* counts the guests; writer: librte_vhost's callbacks */
 	pid_t pid; /* of the last one's front-end; the callbacks' own */
 	_Atomic int redirect; /* id of the port where the guest is now, -1: none; writer: control */
@@ -66,17 +66,27 @@ struct park_port {
 int park_create(unsigned int mib);
 void park_destroy(void);
 
-/* The guest goes away: what comes for it from here on is kept for the port's time. To be called before
- * its rings are taken away; park_tell(), which tells DP_EVENT_PORT_PARKING, after. Thread: any but an
- * lcore. */
-void park_begin(struct port *p);
+/* The guest goes away: what comes for it from here on is kept for the port's time; `moves`: it is expected to
+ * be heard of elsewhere. To be called before its rings are taken away; park_tell(), which tells
+ * DP_EVENT_PORT_PARKING, after. Thread: any but an lcore. */
+void park_begin(struct port *p, bool moves);
 void park_tell(struct port *p);
+
+/* Whether the time for which frames are kept is over, or never began. Thread: any. */
+bool park_is_over(const struct port *p);
+
+/* Whether it began a few milliseconds ago. Thread: any. */
+bool park_has_just_begun(const struct port *p);
+
+/* For how long frames are still kept for a guest that moves; 0: none are, or it does not. Thread: any. */
+unsigned int park_left_ms(const struct port *p);
 
 /* The guest has just come from another host, and what waited for it there comes all at once: for the port's
  * time what its ring has no room for is kept, too. Thread: control. */
 void park_catch_up(struct port *p);
 
-/* The guest is somewhere else for good: nothing is kept for it any more. Thread: as above. */
+/* The guest is somewhere else for good: but for what is under way, nothing is kept for it any more. Thread:
+ * as above. */
 void park_finish(struct port *p);
 
 /* A guest is there, with a front-end of this process id (0: unknown). If it is the one that was away it

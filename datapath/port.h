@@ -31,7 +31,8 @@ struct port_queue {
 	uint8_t lcore_ctl; /* owner as last published; control thread only */
 	/* The owning lcore's. */
 	bool parks; /* frames for the guest go to the park, or nowhere */
-	uint8_t hold; /* enum park_hold: the port's as last seen */
+	uint32_t hold_word; /* the port's as last seen, */
+	uint8_t hold; /* and the enum park_hold in it */
 	uint32_t drain_left; /* frames that may still be taken from the guest */
 	_Atomic bool drained; /* no more are; readers: control */
 	struct dp_stats stats; /* writer: the owning lcore */
@@ -101,15 +102,23 @@ struct port {
 	/* Where its guest has gone, once that is known; and as what it was seen there. */
 	int moved_to_ctl; /* port id, -1: nowhere */
 	uint64_t moved_key_ctl;
+	unsigned int announce_next_ctl; /* see announce_all() */
 	uint64_t drain_from_ctl; /* frames that the guest had sent when it was to be drained */
 	struct dp_rules rules_ctl; /* the snapshots carry what the lcores use */
 	struct capture *capture_ctl;
-	_Atomic uint8_t hold; /* enum park_hold; writer: control */
+	_Atomic uint32_t
+		hold_word; /* enum park_hold, and how often it was set above; writer: control */
 	struct park_port park;
 	_Atomic uint64_t rate, storm[DP_STORMS]; /* limit.h; writers: the lcores of its queues */
 	char name[DP_NAME_SIZE];
 	struct port_queue *queue; /* [n_queues] */
 };
+
+static inline enum park_hold
+port_hold(const struct port *p)
+{
+	return (enum park_hold)(atomic_load_explicit(&p->hold_word, memory_order_relaxed) & 0xff);
+}
 
 /* port_vhost.c. The port is not in a snapshot yet. Errors as dp_port_add(). Thread: control. */
 int port_vhost_open(const struct dp_port_config *config, uint16_t id, struct port **port,

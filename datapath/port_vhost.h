@@ -35,7 +35,7 @@ struct port_vhost {
 
 	/* MAC addresses to be announced, in the order of memory; 0: none. Taken by the lcore of the first
 	 * queue pair: see announce.h. */
-#define ANNOUNCE_SLOTS (1 + DP_MACS_MAX)
+#define ANNOUNCE_SLOTS BURST_MAX
 	_Atomic uint64_t announce[ANNOUNCE_SLOTS];
 
 	/* Direct ports: [2 * base.n_queues] rings, and what they refer to while they are live. */

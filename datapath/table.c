@@ -130,6 +130,7 @@ table_set_rules(struct port *p, const struct dp_rules *rules, struct err *err)
 	struct fdb *fdb = table.fdb[p->bridge_ctl];
 	struct dp_rules old = p->rules_ctl;
 	bool moves = !table_same_stations(&old, rules) && !p->incoming_ctl;
+	unsigned int i;
 	int ret;
 
 	if (moves) {
@@ -159,7 +160,9 @@ err_publish:
 		return ret;
 	table_del_macs(fdb, rules, p->id, rules->n_macs);
 err_macs:
-	table_add_macs(fdb, &old, p->id, NULL);
+	/* Those that were elsewhere stay there. */
+	for (i = 0; i < old.n_macs; i++)
+		fdb_add_static(fdb, table_mac_key(&old, i), p->id);
 	return ret;
 }
 
@@ -169,19 +172,42 @@ table_forget_macs(const struct port *p)
 	table_del_macs(table.fdb[p->bridge_ctl], &p->rules_ctl, p->id, p->rules_ctl.n_macs);
 }
 
+/* As which the MAC is given to a port: in its VLAN, in any, or, where it is to be valid in any, in one of
+ * them. 0: it is not. */
+static uint64_t
+table_given_key(const struct port *p, unsigned int i)
+{
+	uint64_t key = table_mac_key(&p->rules_ctl, i);
+	const struct fdb *fdb = table.fdb[p->bridge_ctl];
+	uint64_t other = fdb_key(p->rules_ctl.mac[i].byte, DP_VLAN_ANY);
+	uint16_t vlan;
+
+	if (fdb_is_static(fdb, key))
+		return key;
+	if (fdb_is_static(fdb, other))
+		return other;
+	for (vlan = 0; key == other && vlan <= DP_VLAN_MAX; vlan++) {
+		uint64_t in_vlan = fdb_key(p->rules_ctl.mac[i].byte, vlan);
+
+		if (fdb_is_static(fdb, in_vlan))
+			return in_vlan;
+	}
+	return 0;
+}
+
 uint16_t
 table_port_of_mac(const struct port *p, unsigned int i)
 {
-	return fdb_port_of(table.fdb[p->bridge_ctl], table_mac_key(&p->rules_ctl, i));
+	uint64_t given = table_given_key(p, i);
+
+	return fdb_port_of(table.fdb[p->bridge_ctl],
+			   given != 0 ? given : table_mac_key(&p->rules_ctl, i));
 }
 
 bool
 table_mac_is_given(const struct port *p, unsigned int i)
 {
-	const struct fdb *fdb = table.fdb[p->bridge_ctl];
-
-	return fdb_is_static(fdb, table_mac_key(&p->rules_ctl, i)) ||
-	       fdb_is_static(fdb, fdb_key(p->rules_ctl.mac[i].byte, DP_VLAN_ANY));
+	return table_given_key(p, i) != 0;
 }
 
 int
@@ -189,14 +215,18 @@ table_claim_macs(struct port *p)
 {
 	struct fdb *fdb = table.fdb[p->bridge_ctl];
 	bool was_incoming = p->incoming_ctl;
+	uint64_t key, given;
 	unsigned int i;
 	int ret, n = 0;
 
 	for (i = 0; i < p->rules_ctl.n_macs; i++) {
 		if (table_port_of_mac(p, i) == p->id)
 			continue;
+		key = table_mac_key(&p->rules_ctl, i);
+		while ((given = table_given_key(p, i)) != 0 && given != key)
+			fdb_del(fdb, given);
 		/* Where the table is full the MAC is flooded to, as any that is not known. */
-		fdb_claim(fdb, table_mac_key(&p->rules_ctl, i), p->id);
+		fdb_claim(fdb, key, p->id);
 		n++;
 	}
 	if (!was_incoming)

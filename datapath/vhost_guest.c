@@ -143,7 +143,7 @@ static void
 park_if_logging(struct port_vhost *v)
 {
 	if (v->running_cb && is_logging(v)) {
-		park_begin(&v->base);
+		park_begin(&v->base, true);
 		park_tell(&v->base);
 	}
 }
@@ -182,7 +182,7 @@ stop_rings(struct port_vhost *v)
 	int conn = atomic_load(&v->conn_vid), vid;
 
 	if (v->running_cb && (is_logging(v) || vhost_peer_gone(vhost_conn_fd(conn))))
-		park_begin(&v->base);
+		park_begin(&v->base, is_logging(v));
 	vid = atomic_exchange(&v->vid, -1);
 	detach_rings(v, vid < 0 ? conn : vid, RINGS_ALL);
 	rcu_synchronize();
@@ -321,7 +321,7 @@ before_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 
 	v->exchanges_fd_cb = msg->request == VU_SET_VRING_CALL || msg->request == VU_SET_VRING_KICK;
 	if (v->running_cb && vhost_message_withdraws(msg->request))
-		park_begin(&v->base);
+		park_begin(&v->base, false);
 	switch (msg->request) {
 	case VU_SET_LOG_BASE:
 		/* The library answers before post_message_cb. */
@@ -392,7 +392,7 @@ after_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 	}
 	/* Often before the rings run: kept until they do. */
 	if (msg->request == VU_SEND_RARP && !v->library)
-		announce_put(&v->base, 0, (const uint8_t *)&msg->payload.u64);
+		announce_put(&v->base, 0, (const uint8_t *)&msg->payload.u64, 0);
 	if (v->library || !v->running_cb)
 		return;
 	i = msg->payload.ring.index;

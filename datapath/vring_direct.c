@@ -120,15 +120,17 @@ direct_put(struct direct_out *o, struct frame *const *f, uint16_t n)
 		rte_pause();
 		done += direct_tx(o, &f[done], n - done);
 	}
-	if (unlikely(done < n) && park_waits_for_room(o->q))
+	if (likely(done == n) || o->sent.patient)
+		return;
+	if (park_waits_for_room(o->q))
 		park_keep(o->q, &f[done], n - done, o->trunk);
 	else
 		o->sent.full += n - done;
 }
 
 /* Frames in mbufs of our own that ask for no more than the guest takes, their tags as they are to
- * be. Returns false where not all of them went in. */
-static bool
+ * be. Returns how many went in. */
+static uint64_t
 direct_put_mbufs(struct direct_out *o, struct burst *b, struct rte_mbuf **m, uint16_t n)
 {
 	uint64_t before = o->sent.packets;
@@ -149,19 +151,21 @@ direct_put_mbufs(struct direct_out *o, struct burst *b, struct rte_mbuf **m, uin
 			break;
 		done += some;
 	}
-	return o->sent.packets - before == n;
+	return o->sent.packets - before;
 }
 
 /* A frame that asks for more than the guest takes, or that came in an mbuf and asks for anything:
  * done in software. However many segments that makes, it counts as the one frame that it was,
- * delivered if all of it was. `m` is NULL where there was no memory for it. */
-static void
+ * delivered if all of it was. `m` is NULL where there was no memory for it. Returns false where it is to wait
+ * for room (sent.patient), and nothing was done. */
+static bool
 direct_finish(struct direct_out *o, struct rte_mbuf *m)
 {
 	static _Thread_local struct burst segments; /* too large for a stack */
 	struct vring_sent before = o->sent;
 	struct rte_mbuf *seg[VNET_SEGS_MAX];
-	bool trunk = o->trunk, whole, too_long;
+	bool trunk = o->trunk, too_long;
+	uint64_t sent;
 	int n = -1;
 
 	if (m != NULL)
@@ -174,16 +178,16 @@ direct_finish(struct direct_out *o, struct rte_mbuf *m)
 	}
 	if (n < 0) {
 		o->offload++;
-		return;
+		return true;
 	}
 	o->trunk = true;
-	whole = direct_put_mbufs(o, &segments, seg, (uint16_t)n);
+	sent = direct_put_mbufs(o, &segments, seg, (uint16_t)n);
 	o->trunk = trunk;
 	too_long = o->sent.too_long != before.too_long;
 	o->sent = before;
-	if (o->parks) {
-		; /* each segment is a frame of its own */
-	} else if (whole) {
+	if (o->parks || (o->sent.patient && sent == 0 && !too_long)) {
+		; /* parked, each segment is a frame of its own */
+	} else if (sent == (uint64_t)n) {
 		o->sent.packets++;
 		o->sent.bytes += m->pkt_len;
 	} else if (too_long) {
@@ -192,6 +196,7 @@ direct_finish(struct direct_out *o, struct rte_mbuf *m)
 		o->sent.full++;
 	}
 	rte_pktmbuf_free_bulk(seg, (unsigned int)n);
+	return !o->sent.patient || sent > 0 || too_long;
 }
 
 /* The same where the guest is away, or was. */
@@ -335,7 +340,8 @@ vring_direct_tx_parked(struct port_queue *q, struct burst *b)
 		done += direct_tx(&o, &f[done], i - done);
 		if (done < i)
 			break;
-		direct_finish(&o, burst_mbuf(b, f[i], f[i]->tagged));
+		if (!direct_finish(&o, burst_mbuf(b, f[i], f[i]->tagged)))
+			break;
 		done++;
 	}
 	if (i == b->n)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from frames import BROADCAST, assert_got, frame
+from frames import BROADCAST, assert_got, frame, with_tag
 from net import Member
 from rpc import Connection, Refused
 from sluice import SLUICECTL
@@ -214,6 +214,39 @@ def test_a_guest_that_arrives_is_not_kept_out_by_who_uses_its_mac(make_net, even
     assert uplink.end.recv_until(lambda got: got[6:12] == rarp(A)[6:12])
 
 
+C = "02:00:00:00:0d:0e"
+
+
+@pytest.mark.parametrize("old, new", [({}, {"vlan": 5}), ({"vlan": 5}, {})],
+                         ids=["trunk-to-access", "access-to-trunk"])
+def test_a_mac_goes_along_from_another_kind_of_port(make_net, events, old, new):
+    net = make_net()
+    left = net.guest("old", mac=A, **old)
+    net.attach("new", mac=A, incoming=True, **new)
+    a = come_back(net, "new")
+    wait_until(lambda: net.sluiced.port(a.name)["peer"], "a front-end")
+    assert net.sluiced.port(a.name)["state"] == "incoming"  # a guest with that MAC runs
+    left.end.close()
+    net.members.remove(left)
+    assert events.expect("port.incoming_up")["port"] == a.name
+    assert [entry["port"] for (mac, _), entry in net.macs().items() if mac == A] == [a.name]
+
+
+def test_other_rules_let_a_guest_in_or_change_nothing(make_net, events):
+    net = make_net()
+    net.guest("b", mac=B)
+    old = net.attach("old", mac=[A, C])["name"]
+    net.attach("new", mac=B, incoming=True)
+    new = come_back(net, "new")
+    wait_until(lambda: net.sluiced.port(new.name)["peer"], "a front-end")
+    net.sluiced.rpc("port.set", name=new.name, mac=A)
+    assert events.expect("port.incoming_up")["port"] == new.name
+    with pytest.raises(Refused):
+        net.sluiced.rpc("port.set", name=old, vlan=5)
+    assert {mac: entry["port"] for (mac, _), entry in net.macs().items() if mac != B} == \
+        {A: new.name, C: old}
+
+
 def test_a_guest_that_was_elsewhere_is_announced_when_it_is_back(make_net, events):
     net = make_net()
     a, b, uplink = net.guest("a", mac=A), net.guest("b", mac=B), net.uplink("up")
@@ -258,6 +291,56 @@ def test_detach_waits_for_what_is_parked(make_net):
         assert connection.read() == {"jsonrpc": "2.0", "id": number, "result": {}}
     with pytest.raises(Refused):
         net.sluiced.port(a.name)
+
+
+def test_detach_waits_for_a_guest_that_moves(make_net):
+    """Though nothing is parked for it yet."""
+    net = make_net()
+    a, b, uplink = net.guest("a", mac=A, park_ms=60000), net.guest("b", mac=B), net.uplink("up")
+    net.sluiced.rpc("port.drain", name=a.name)
+    with Connection(net.sluiced.control) as connection:
+        number = connection.send("port.detach", {"name": a.name})
+        with pytest.raises(Refused) as refused:  # answered first
+            connection.call("port.detach", name=a.name)
+        assert refused.value.text_code == "bad-state" and "0 parked" in refused.value.message
+        parked = numbered(B, A, 3)
+        send_all(net, b, parked)
+        net.send(uplink, rarp(A))
+        assert uplink.end.recv_until(lambda got: got[:60] == parked[-1][:60])
+        assert connection.read() == {"jsonrpc": "2.0", "id": number, "result": {}}
+    net.members.remove(a)
+
+
+TRUNKS = [10, 11]
+
+
+def test_the_guest_of_a_trunk_is_announced_in_all_its_vlans(make_net, events):
+    net = make_net()
+    uplink = net.uplink("up")
+    net.attach("a", mac=A, incoming=True, trunks=TRUNKS)
+    a = come_back(net, "a")
+    assert events.expect("port.announced")["port"] == a.name
+    got = uplink.end.recv_until(lambda got: got[6:16] == with_tag(rarp(A), 11)[6:16])
+    assert [each for each in got if each[6:16] == with_tag(rarp(A), 10)[6:16]]
+
+
+def test_a_trunk_guest_moves_in_all_its_vlans(make_net, events):
+    """And in no other."""
+    net = make_net()
+    a, b = (net.guest(name, mac=mac, trunks=TRUNKS, park_ms=60000)
+            for name, mac in (("a", A), ("b", B)))
+    uplink = net.uplink("up", trunks=[*TRUNKS, 20])
+    leave(net, a)
+    parked = [with_tag(each, TRUNKS[i % 2]) for i, each in enumerate(numbered(B, A, 6))]
+    send_all(net, b, parked)
+    net.send(uplink, with_tag(rarp(A), 20))  # of another
+    net.send(uplink, with_tag(rarp(OUTSIDE), 20))  # taken in after it
+    wait_until(lambda: (OUTSIDE, 20) in net.macs(), "what came in VLAN 20 to be learned")
+    assert net.sluiced.stats(a.name)["parked"] == 6
+    net.send(uplink, with_tag(rarp(A), 11))
+    got = uplink.end.recv_until(lambda got: got[:60] == parked[-1][:60])
+    assert_got([each for each in got if each[:12] == parked[0][:12]], *parked)
+    assert events.expect("port.moved")["port"] == a.name
 
 
 def test_a_forced_detach_waits_for_nothing(make_net):

@@ -102,7 +102,7 @@ tear_down(void **state)
 static void
 goes_away(void)
 {
-	park_begin(&to.vhost.base);
+	park_begin(&to.vhost.base, false);
 	to.vq[TO_GUEST].live = false;
 }
 
@@ -241,6 +241,48 @@ a_guest_without_room_gets_them_bit_by_bit(void **state)
 	assert_int_equal(to.vhost.base.park.n, 0);
 }
 
+/* The guest takes fewer requests than before, and has no room yet. */
+static void
+what_is_to_be_finished_waits_for_room_too(void **state)
+{
+	const struct virtio_net_hdr ask = {
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.csum_start = 34,
+		.csum_offset = 6,
+	};
+	uint8_t frame[60];
+	struct guest_used used;
+
+	(void)state;
+	from.vq[1].features |= RTE_BIT64(VIRTIO_NET_F_CSUM);
+	make(frame, 1, sizeof(frame));
+	frame[14] = 0x45;
+	frame[16] = 0;
+	frame[17] = sizeof(frame) - 14;
+	frame[20] = frame[21] = 0;
+	frame[23] = 17;
+	frame[38] = 0;
+	frame[39] = sizeof(frame) - 34;
+	to.vq[TO_GUEST].can = VNET_CAN_CSUM;
+	goes_away();
+	guest_sends(&from, &ask, frame, sizeof(frame));
+	lcore_forwards(&from, &to, true);
+	sends(2, 62);
+	is_back();
+	to.vq[TO_GUEST].can = 0;
+	to.vhost.base.mtu = 1500;
+	runs();
+	assert_int_equal(to.vhost.base.park.n, 2);
+	assert_int_equal(dropped(DP_OUT_RING_FULL), 0);
+	guest_gives(&to, TO_GUEST, 5);
+	runs();
+	assert_int_equal(to.vhost.base.park.n, 0);
+	assert_true(guest_takes(&to, TO_GUEST, &used));
+	assert_int_equal(guest_buffer(&to, &used)[0], 0);
+	assert_memory_equal(guest_buffer(&to, &used) + RING_PORT_HDR_BYTES, frame, 40);
+	receives(2, 62);
+}
+
 static void
 segments_and_sums_are_still_asked_for(void **state)
 {
@@ -367,7 +409,7 @@ a_drained_queue_is_emptied_first(void **state)
 	(void)state;
 	make(frame, 1, sizeof(frame));
 	guest_sends(&to, NULL, frame, sizeof(frame));
-	park_begin(&to.vhost.base);
+	park_begin(&to.vhost.base, false);
 	park_hold(&to.vhost.base, PARK_HOLD);
 	lcore_polls(&to);
 	assert_int_equal(burst.n, 1);
@@ -454,6 +496,7 @@ has_gone_to_the_uplink(struct fdb *fdb, const uint8_t mac[6])
 		.port = &uplink.port,
 		.id = uplink.port.id,
 		.trunk_all = true,
+		.is_uplink = true,
 		.owner = {(uint8_t)forward.lcore},
 	};
 	fdb_add_static(fdb, fdb_key(mac, 0), to.vhost.base.id);
@@ -533,6 +576,7 @@ main(void)
 		ON_BOTH(frames_of_all_lengths_come_out_as_they_were),
 		ON_BOTH(a_guest_without_room_gets_them_bit_by_bit),
 		ON_BOTH(segments_and_sums_are_still_asked_for),
+		ON_BOTH(what_is_to_be_finished_waits_for_room_too),
 		ON_BOTH(no_more_than_the_port_may),
 		ON_BOTH(no_more_than_the_pool_has),
 		ON_BOTH(not_longer_than_the_port_may),
