@@ -4,8 +4,11 @@
 import contextlib
 import itertools
 import re
+import time
 from dataclasses import asdict
 
+from frontend import end_frontend, start_frontend
+from guest import Guest
 from migration import GuestDied, Host, MigratingGuest, Underlay
 from peers import START_DEADLINE_S, Ovs
 from proc import Process
@@ -15,6 +18,9 @@ from wait import wait_until
 
 OVS_MEMORY_MIB = 256
 MTU = 1500
+QUIET_S, BOOT_S = 4, 1.2  # about as long as migrations there and back, and one, take
+OTHER_MAC = "52:54:00:00:08:02"
+_numbers = itertools.count()
 
 
 class _Ovs(Ovs):
@@ -80,6 +86,27 @@ class TunedOvsHost(OvsHost):
 HOSTS = {"sluice": Host, "ovs": OvsHost, "ovs-tuned": TunedOvsHost}
 
 
+@contextlib.contextmanager
+def migrating_guest(switch, image, directory, **options):
+    """(guest, hosts, a station at the underlay); the guest has booted on the first host."""
+    with contextlib.ExitStack() as stack:
+
+        def owned(thing):
+            stack.callback(thing.close)
+            return thing
+
+        underlay = owned(Underlay())
+        hosts = []
+        for name in "ab":
+            home = directory / name
+            home.mkdir(parents=True)
+            hosts.append(owned(HOSTS[switch](name, underlay, home)))
+        station = owned(underlay.station(1))
+        guest = owned(MigratingGuest(hosts[0], image, **options))
+        guest.wait_booted()
+        yield guest, hosts, station
+
+
 class Trials:
     """`rounds` migrations there and back, each with a stream of its own."""
 
@@ -104,21 +131,8 @@ class Trials:
 
     def _run_guest(self, rounds, pps, say):
         """As many as are missing, or until the guest dies."""
-        with contextlib.ExitStack() as stack:
-
-            def owned(thing):
-                stack.callback(thing.close)
-                return thing
-
-            underlay = owned(Underlay())
-            hosts = []
-            for name in "ab":
-                home = self.directory / f"{name}{self.deaths}"
-                home.mkdir(parents=True)
-                hosts.append(owned(HOSTS[self.switch](name, underlay, home)))
-            station = owned(underlay.station(1))
-            guest = owned(MigratingGuest(hosts[0], self.image, mode=self.mode))
-            guest.wait_booted()
+        home = self.directory / str(self.deaths)
+        with migrating_guest(self.switch, self.image, home, mode=self.mode) as (guest, hosts, station):
             for number in itertools.count(1):
                 self.results.append(migrate(guest, hosts[number % 2], station, pps))
                 say(f"{self.title}: {self.results[-1]}")
@@ -139,3 +153,43 @@ def migrate(guest, host, station, pps):
         raise
     guest.check_console()
     return {**asdict(flow), "lost": flow.lost, **asdict(migrated)}
+
+
+def neighbours(image, directory, rounds, pps, say):
+    """What two other guests of the source's host notice, with sluice: rounds of [stays, boots, moves], each
+    the report of sluice-frontend: the guest with the stream stays, or does while QEMUs start on the other
+    host as they do for a migration, or moves there and back."""
+    done = []
+    with migrating_guest("sluice", image, directory) as (guest, hosts, station):
+        paths = [hosts[0].attach(name) for name in ("talker", "listener")]
+
+        def watched(doing):
+            streams = Streams(guest, guest.address, [station], echo=pps)
+            streams.wait_flowing()
+            pair = start_frontend(directory, "--rate", str(pps), "--duration", "60", *paths)
+            try:
+                doing()
+                report = end_frontend(pair)
+            finally:
+                pair.kill()
+                pair.log.unlink()
+            streams.end()
+            return report
+
+        def boot():
+            for _ in hosts:
+                path = hosts[1].attach("other")
+                other = Guest(f"other{next(_numbers)}", directory, *image, path, OTHER_MAC)
+                time.sleep(BOOT_S)
+                other.close()
+                hosts[1].detach("other")
+
+        def move():
+            for host in (hosts[1], hosts[0]):
+                guest.migrate(host)
+
+        for _ in range(rounds):
+            done.append([watched(doing) for doing in (lambda: time.sleep(QUIET_S), boot, move)])
+            say("two other guests, p99 in us while it stays, others boot, it moves: " +
+                ", ".join(f"{report['latency_us']['p99']:.0f}" for report in done[-1]))
+    return done
