@@ -241,15 +241,16 @@ a_guest_without_room_gets_them_bit_by_bit(void **state)
 	assert_int_equal(to.vhost.base.park.n, 0);
 }
 
+static const struct virtio_net_hdr ask = {
+	.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+	.csum_start = 34,
+	.csum_offset = 6,
+};
+
 /* The guest takes fewer requests than before, and has no room yet. */
 static void
 what_is_to_be_finished_waits_for_room_too(void **state)
 {
-	const struct virtio_net_hdr ask = {
-		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-		.csum_start = 34,
-		.csum_offset = 6,
-	};
 	uint8_t frame[60];
 	struct guest_used used;
 
@@ -286,11 +287,6 @@ what_is_to_be_finished_waits_for_room_too(void **state)
 static void
 segments_and_sums_are_still_asked_for(void **state)
 {
-	const struct virtio_net_hdr ask = {
-		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-		.csum_start = 34,
-		.csum_offset = 6,
-	};
 	uint8_t frame[60];
 	struct guest_used used;
 
