@@ -87,8 +87,8 @@ def test_100_000_a_second_to_a_moving_guest(make_pair, ring, stays):
     check(make_pair(stays).run(100_000, 2, "--ring", ring, *DEEP))
 
 
-# Open: about one in two hundred of these loses a few frames that no counter shows. Not for every change,
-# until it is known whose they are.
+# Open: one of some 400 of these lost 6 frames, which no counter shows. Not for every change, until it is
+# known whose they are.
 @pytest.mark.skipif(ROUNDS == 1, reason="only with SLUICE_MIGRATION_ROUNDS above 1")
 @pytest.mark.parametrize("mode", ["server", "client"])
 @pytest.mark.parametrize("ring", ["split", "packed"])
