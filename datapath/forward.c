@@ -15,18 +15,6 @@ forward_is_reserved(const struct rte_ether_addr *dst)
 	return memcmp(dst->addr_bytes, prefix, sizeof(prefix)) == 0 && dst->addr_bytes[5] < 0x10;
 }
 
-static bool
-forward_owns_mac(const struct snap_port *sp, const struct rte_ether_addr *mac)
-{
-	uint16_t i;
-
-	for (i = 0; i < sp->n_macs; i++) {
-		if (memcmp(sp->mac[i].byte, mac->addr_bytes, RTE_ETHER_ADDR_LEN) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Puts the frame into its VLAN. Returns false where the port does not carry it. */
 static bool
 forward_ingress_vlan(const struct snap_port *in, struct frame *fr)
@@ -86,7 +74,7 @@ forward_check(const struct snap_port *in, struct frame *fr)
 		return DP_IN_BAD_FRAME;
 	if (unlikely(!forward_ingress_vlan(in, fr)))
 		return DP_IN_VLAN;
-	if (in->n_macs != 0 && unlikely(!forward_owns_mac(in, &eth->src_addr)))
+	if (in->n_macs != 0 && unlikely(!snap_port_has_mac(in, &eth->src_addr)))
 		return DP_IN_SPOOF;
 	return DP_IN_DROPS;
 }

@@ -418,20 +418,6 @@ park_relay(const struct snap_port *from, const struct snap_port *to, struct fram
 		eth->src_addr = park_relay_mac;
 }
 
-/* Whether the frame is for a MAC that the guest was given. */
-static bool
-park_has_mac(const struct snap_port *sp, const struct frame *fr)
-{
-	uint16_t i;
-
-	for (i = 0; i < sp->n_macs; i++) {
-		if (memcmp(sp->mac[i].byte, frame_eth(fr)->dst_addr.addr_bytes,
-			   RTE_ETHER_ADDR_LEN) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Not a guest whose frames go to another guest: a few of these would send them round and round. */
 static bool
 park_ends_at(const struct snapshot *snap, const struct snap_port *to)
@@ -457,7 +443,7 @@ park_redirect(struct forward *f, const struct snap_port *from, const struct snap
 		at = fdb_port_of(from->fdb, fdb_key(frame_eth(fr)->dst_addr.addr_bytes, fr->vlan));
 		/* Its MACs are not known everywhere when it has gone: in another VLAN, nowhere. */
 		if ((at == from->id || at == to->id ||
-		     (at == FDB_NO_PORT && park_has_mac(from, fr))) &&
+		     (at == FDB_NO_PORT && snap_port_has_mac(from, &frame_eth(fr)->dst_addr))) &&
 		    snap_port_has_vlan(to, fr->vlan)) {
 			park_relay(from, to, fr);
 			number[k] = i;

@@ -57,8 +57,8 @@ struct park_port {
 	_Atomic uint32_t guest; /* counts the guests; writer: librte_vhost's callbacks */
 	pid_t pid; /* of the last one's front-end; the callbacks' own */
 	_Atomic int redirect; /* id of the port where the guest is now, -1: none; writer: control */
-	_Atomic uint32_t n,
-		n_pages; /* frames, and where they lie; writers: the lcores of its queues */
+	_Atomic uint32_t n; /* frames; writers: the lcores of its queues */
+	_Atomic uint32_t n_pages; /* where they lie; writers: as of n */
 	uint32_t ms, frames_max; /* relaxed atomics; writer: control */
 };
 

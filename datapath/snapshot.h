@@ -77,4 +77,17 @@ snap_port_has_vlan(const struct snap_port *sp, uint16_t vlan)
 	return sp->trunk_all || (sp->trunks[vlan / 64] & RTE_BIT64(vlan % 64)) != 0;
 }
 
+/* Whether the MAC is one of those that its guest was given. */
+static inline bool
+snap_port_has_mac(const struct snap_port *sp, const struct rte_ether_addr *mac)
+{
+	uint16_t i;
+
+	for (i = 0; i < sp->n_macs; i++) {
+		if (memcmp(sp->mac[i].byte, mac->addr_bytes, RTE_ETHER_ADDR_LEN) == 0)
+			return true;
+	}
+	return false;
+}
+
 #endif
