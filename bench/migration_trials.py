@@ -3,9 +3,11 @@
 
 import contextlib
 import itertools
+import os
 import re
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 from frontend import end_frontend, start_frontend
 from guest import Guest
@@ -18,6 +20,7 @@ from wait import wait_until
 
 OVS_MEMORY_MIB = 256
 MTU = 1500
+QUIET_CPU, BUSY_CPU = 0, 1
 QUIET_S, BOOT_S = 4, 1.2  # about as long as migrations there and back, and one, take
 OTHER_MAC = "52:54:00:00:08:02"
 _numbers = itertools.count()
@@ -83,7 +86,33 @@ class TunedOvsHost(OvsHost):
     settings = ("max-revalidator=100",)
 
 
-HOSTS = {"sluice": Host, "ovs": OvsHost, "ovs-tuned": TunedOvsHost}
+@contextlib.contextmanager
+def on_cpus(*cpus):
+    """What this thread starts meanwhile may use these."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class QuietHost(Host):
+    """The first host's lcore has a CPU that nothing but the neighbours' generator shares, and goes before
+    that; all else is on the other one. So the neighbours' latency is the switch's, not the scheduler's."""
+
+    def start_switch(self):
+        if self.name != "a":
+            super().start_switch()
+            return
+        with on_cpus(QUIET_CPU, BUSY_CPU):
+            super().start_switch(lcores=str(QUIET_CPU))
+        (lcore,) = (int(task.name) for task in Path(f"/proc/{self.sluiced.process.pid}/task").iterdir()
+                    if (task / "comm").read_text() == "sluice/1\n")
+        os.sched_setscheduler(lcore, os.SCHED_FIFO, os.sched_param(1))
+
+
+HOSTS = {"sluice": Host, "sluice-quiet": QuietHost, "ovs": OvsHost, "ovs-tuned": TunedOvsHost}
 
 
 @contextlib.contextmanager
@@ -160,13 +189,14 @@ def neighbours(image, directory, rounds, pps, say):
     the report of sluice-frontend: the guest with the stream stays, or does while QEMUs start on the other
     host as they do for a migration, or moves there and back."""
     done = []
-    with migrating_guest("sluice", image, directory) as (guest, hosts, station):
+    with on_cpus(BUSY_CPU), migrating_guest("sluice-quiet", image, directory) as (guest, hosts, station):
         paths = [hosts[0].attach(name) for name in ("talker", "listener")]
 
         def watched(doing):
             streams = Streams(guest, guest.address, [station], echo=pps)
             streams.wait_flowing()
-            pair = start_frontend(directory, "--rate", str(pps), "--duration", "60", *paths)
+            with on_cpus(QUIET_CPU, BUSY_CPU):
+                pair = start_frontend(directory, "--rate", str(pps), "--duration", "60", *paths)
             try:
                 doing()
                 report = end_frontend(pair)
