@@ -276,7 +276,8 @@ drain_look(struct daemon *d, const struct model_port *port, const struct dp_even
 		bool over = w->leaves ? !info.parked && !info.park_left_ms :
 					info.drain == DP_DRAIN_NONE;
 
-		if (w->port != port->id)
+		/* A drain that was resumed does not end with what the next one comes to. */
+		if (w->port != port->id || w->why)
 			continue;
 		if (!w->leaves && event->type == DP_EVENT_PORT_DRAINED) {
 			over = w->drained = true;

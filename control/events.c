@@ -265,7 +265,7 @@ on_arrived(struct daemon *d, struct model_port *port, const struct dp_event *eve
 	}
 	/* First the network, then the disk. */
 	arrival_begin(d, port);
-	if (was_awaited)
+	if (was_awaited || port->guest_left)
 		model_port_arrived(&d->model, port);
 }
 
@@ -284,7 +284,7 @@ on_drained(struct daemon *d, const struct model_port *port, const struct dp_even
 
 /* Mostly to an uplink; but a guest may move from one port of this host to another, too. */
 static void
-on_moved(struct daemon *d, const struct model_port *port, const struct dp_event *event)
+on_moved(struct daemon *d, struct model_port *port, const struct dp_event *event)
 {
 	const struct model_port *to =
 		event->value < DP_PORTS_MAX ? d->model.port_of_id[event->value] : NULL;
@@ -295,6 +295,7 @@ on_moved(struct daemon *d, const struct model_port *port, const struct dp_event 
 				    json_string(to->set.name));
 	port_log(d, port, LOG_INFO, "its guest has moved to %s", to ? to->set.name : "elsewhere");
 	send_event(d, PORT_MOVED, event->time_ns, port->set.name, facts);
+	model_port_left(&d->model, port);
 }
 
 /* Parked frames left, and that is all that there is to say. */
@@ -310,7 +311,7 @@ on_frames(struct daemon *d, enum topic topic, const struct model_port *port,
 }
 
 static void
-on_migration_event(struct daemon *d, const struct model_port *port, const struct dp_event *event)
+on_migration_event(struct daemon *d, struct model_port *port, const struct dp_event *event)
 {
 	switch (event->type) {
 	case DP_EVENT_PORT_DRAINED:

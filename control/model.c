@@ -155,15 +155,16 @@ model_bridge_del(struct model *m, const char *name, struct err *err)
 }
 
 /* The state on disk: {"bridges": [...], "ports": [...], "uplinks": [...]}, where each entry holds
- * the parameters that would make it anew, and a port its virtio features. */
+ * the parameters that would make it anew, and a port its virtio features, and whether its guest left. */
 
 static json_t *
 port_entry(const struct model_port *port)
 {
 	if (port->is_uplink)
 		return json_pack("{s:o}", "add", settings_uplink_json(&port->set));
-	return json_pack("{s:o, s:o}", "attach", settings_port_json(&port->set), "features",
-			 json_sprintf("0x%" PRIx64, port->features));
+	return json_pack("{s:o, s:o, s:o*}", "attach", settings_port_json(&port->set), "features",
+			 json_sprintf("0x%" PRIx64, port->features), "guest_left",
+			 port->guest_left ? json_true() : NULL);
 }
 
 int
@@ -232,6 +233,7 @@ load_features(struct model_port *port, const json_t *entry, struct err *err)
 			    " which the port had; a guest that uses them must restart",
 			    port->set.name, lacking);
 	port->features &= ~lacking;
+	port->guest_left = json_is_true(json_object_get(entry, "guest_left"));
 	return 0;
 }
 

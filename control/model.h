@@ -35,6 +35,7 @@ struct model_port {
 	bool is_uplink;
 	struct port_settings set;
 	uint64_t features; /* virtio, offered to the guest; the same across restarts */
+	bool guest_left; /* its guest was heard of elsewhere, and has not come back */
 	int id; /* the datapath's; -1: it could not be restored, for this reason: */
 	struct err failure;
 	unsigned int n_lcores; /* of `lcore`; each counts from 1, as in dp.h */
@@ -115,6 +116,9 @@ int model_port_set_rules(struct model *m, struct model_port *port, const struct 
  * Where that cannot be written it is incoming once more after a restart, until its guest runs again.
  */
 void model_port_arrived(struct model *m, struct model_port *port);
+
+/* The guest of a port runs elsewhere: after a restart the port is silent until it comes back. */
+void model_port_left(struct model *m, struct model_port *port);
 
 /* Writes the desired state, as it is. Errors: store_save()'s. For model*.c. */
 int model_save(const struct model *m, struct err *err);

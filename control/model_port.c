@@ -72,7 +72,7 @@ open_guest_port(struct model *m, struct model_port *port, struct err *err)
 		.queues = port->set.queues,
 		.client = port->set.client,
 		.library = uses_library(m, &port->set),
-		.incoming = port->set.incoming,
+		.incoming = port->set.incoming || port->guest_left,
 		.features = port->features,
 	};
 	char path[DP_PATH_SIZE];
@@ -339,7 +339,19 @@ model_port_arrived(struct model *m, struct model_port *port)
 	struct err err;
 
 	port->set.incoming = false;
+	port->guest_left = false;
 	if (model_save(m, &err) < 0)
 		log_error("port %s: its guest runs, but not on disk: %s", port->set.name,
+			  err.message);
+}
+
+void
+model_port_left(struct model *m, struct model_port *port)
+{
+	struct err err;
+
+	port->guest_left = true;
+	if (model_save(m, &err) < 0)
+		log_error("port %s: its guest is gone, but not on disk: %s", port->set.name,
 			  err.message);
 }

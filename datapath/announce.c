@@ -9,6 +9,8 @@
 #include "datapath/mempool.h"
 #include "datapath/port_vhost.h"
 
+#define ANNOUNCE_AT_ONCE 4 /* each is copied for every port of the bridge */
+
 void
 announce_put(struct port *p, unsigned int slot, const uint8_t mac[6], uint16_t vlan)
 {
@@ -53,7 +55,7 @@ void
 announce_take(struct port_queue *q, struct burst *b, bool runs)
 {
 	struct port_vhost *p = port_vhost_of(q->port);
-	struct rte_mbuf *m[ANNOUNCE_SLOTS];
+	struct rte_mbuf *m[ANNOUNCE_AT_ONCE];
 	struct rte_ether_addr mac;
 	unsigned int slot;
 	uint16_t n = 0;
@@ -65,6 +67,10 @@ announce_take(struct port_queue *q, struct burst *b, bool runs)
 
 		if (value == 0)
 			continue;
+		if (n == ANNOUNCE_AT_ONCE) {
+			atomic_store(&q->attention, true);
+			break;
+		}
 		memcpy(&mac, &value, sizeof(mac));
 		m[n] = runs && port_hold(&p->base) == PARK_NO_HOLD ?
 			       rte_net_make_rarp_packet(mempool_of_lcore(b->lcore), &mac) :

@@ -4,29 +4,42 @@
 #include "datapath/inbox.h"
 #include "datapath/stats.h"
 
-/* The queue pair of an output for what came in on pair `wanted`: always the same, so that a flow
- * keeps its order; of those that take frames one of this lcore's own, if there is one. */
-static uint16_t
-deliver_pair(const struct forward *f, const struct snap_port *sp, uint16_t wanted)
+int
+deliver_ready(const struct forward *f, const struct snap_port *sp, uint16_t wanted)
 {
 	const struct port *p = sp->port;
-	uint16_t pair, any, k;
-	bool found = false;
+	uint16_t pair = wanted, k;
+	int any = -1;
 
-	if (p->n_queues == 1)
-		return 0;
-	pair = any = wanted % p->n_queues;
 	for (k = 0; k < p->n_queues; k++) {
 		if (p->ops->tx_ready == NULL || p->ops->tx_ready(p, pair)) {
 			if (sp->owner[pair] == f->lcore)
 				return pair;
-			if (!found)
+			if (any < 0)
 				any = pair;
-			found = true;
 		}
 		pair = (uint16_t)(pair + 1 == p->n_queues ? 0 : pair + 1);
 	}
 	return any;
+}
+
+/* The queue pair of an output for what came in on pair `wanted`: always the same, so that a flow keeps its
+ * order. */
+static uint16_t
+deliver_pair(const struct forward *f, const struct snap_port *sp, uint16_t wanted)
+{
+	const struct port *p = sp->port;
+	int ready;
+
+	if (p->n_queues == 1)
+		return 0;
+	wanted %= p->n_queues;
+	/* Behind what is parked there. */
+	if (unlikely(atomic_load_explicit(&p->park.n, memory_order_relaxed) != 0) &&
+	    atomic_load(&p->queue[wanted].park.listed))
+		return wanted;
+	ready = deliver_ready(f, sp, wanted);
+	return ready < 0 ? wanted : (uint16_t)ready;
 }
 
 /* For outputs that want mbufs, or whose queue belongs to another lcore. */
@@ -112,6 +125,19 @@ deliver_some_mbufs(const struct forward *f, const struct snap_port *to, uint16_t
 		rte_pktmbuf_free_bulk(&m[taken], n - taken);
 	}
 	return taken;
+}
+
+uint16_t
+deliver_parked(const struct forward *f, const struct snap_port *sp, uint16_t pair, struct burst *b)
+{
+	struct frame *frame[BURST_MAX];
+	uint16_t i;
+
+	if (likely(sp->owner[pair] == f->lcore))
+		return sp->port->ops->tx_parked(&sp->port->queue[pair], b);
+	for (i = 0; i < b->n; i++)
+		frame[i] = &b->frame[i];
+	return deliver_some_mbufs(f, sp, pair, b, frame, b->n);
 }
 
 uint16_t

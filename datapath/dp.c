@@ -265,7 +265,7 @@ dp_drain_of(const struct port *p, struct dp_port_info *info)
 	if (hold != PARK_HOLD && hold != PARK_HOLD_DROP)
 		return DP_DRAIN_NONE;
 	for (i = 0; i < p->n_queues; i++) {
-		info->queue[i].drained = atomic_load(&p->queue[i].drained);
+		info->queue[i].drained = port_queue_is_drained(&p->queue[i]);
 		if (!info->queue[i].drained)
 			drain = DP_DRAINING;
 	}
@@ -367,6 +367,8 @@ dp_tick(void)
 			fdb_age(table.fdb[bridge]);
 	}
 	dp_check_links();
+	if (event_were_lost())
+		migration_recover();
 }
 
 /* What one guest may have of a bridge's table, so that it can't take all of it from the others. */

@@ -21,6 +21,7 @@ static struct {
 	uint64_t mac_wake_cycles; /* of a millisecond */
 	_Atomic uint64_t mac_woken_tsc; /* when a sender woke the reader last; writers: lcores */
 	_Atomic bool woken; /* the fd is readable, or about to be */
+	_Atomic bool lost; /* there was no room for an event */
 } event = {.fd = -1};
 
 static int64_t
@@ -83,7 +84,8 @@ event_post(enum dp_event_type type, uint16_t port, uint64_t value)
 		.time_ns = event_now_ns(),
 	};
 
-	rte_ring_mp_enqueue_elem(event.ring, &ev, sizeof(ev));
+	if (rte_ring_mp_enqueue_elem(event.ring, &ev, sizeof(ev)) != 0)
+		atomic_store(&event.lost, true);
 	event_wake();
 }
 
@@ -103,12 +105,21 @@ event_post_mac(uint16_t bridge, uint64_t fdb_key, uint16_t port)
 }
 
 void
-event_discard_macs(void)
+event_discard_macs(uint16_t port)
 {
+	unsigned int n = rte_ring_count(event.mac_ring);
 	struct event_mac mac;
 
-	while (rte_ring_sc_dequeue_elem(event.mac_ring, &mac, sizeof(mac)) == 0)
-		;
+	while (n-- > 0 && rte_ring_sc_dequeue_elem(event.mac_ring, &mac, sizeof(mac)) == 0) {
+		if (mac.port != port)
+			rte_ring_mp_enqueue_elem(event.mac_ring, &mac, sizeof(mac));
+	}
+}
+
+bool
+event_were_lost(void)
+{
+	return atomic_exchange(&event.lost, false);
 }
 
 enum event_kind

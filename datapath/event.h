@@ -31,8 +31,11 @@ struct event_mac {
 	uint64_t fdb_key;
 };
 
-/* Forgets all senders that were posted. Thread: control. */
-void event_discard_macs(void);
+/* Forgets all senders that were posted for the port. Thread: control. */
+void event_discard_macs(uint16_t port);
+
+/* Whether an event found no room since this was asked the last time. Thread: control. */
+bool event_were_lost(void);
 
 enum event_kind {
 	EVENT_NONE,

@@ -140,11 +140,8 @@ fdb_del(struct fdb *fdb, uint64_t key)
 			if (b->slot[i].key != key)
 				continue;
 			b->slot[i].key = 0;
-			if (!b->slot[i].value.is_static) {
+			if (!b->slot[i].value.is_static)
 				fdb_count(fdb, b->slot[i].value.port, -1);
-			} else if (fdb_key_vlan(key) == DP_VLAN_ANY) {
-				fdb->n_any_ctl--;
-			}
 			return;
 		}
 	}
@@ -215,8 +212,6 @@ fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t port)
 		if (ret < 0)
 			return ret;
 	}
-	if (fdb_key_vlan(key) == DP_VLAN_ANY)
-		fdb->n_any_ctl++;
 	return 0;
 }
 

@@ -48,7 +48,6 @@ struct fdb {
 	struct fdb_bucket *bucket;
 	uint64_t mask; /* number of buckets - 1 */
 	uint64_t seed[2];
-	unsigned int n_any_ctl; /* static entries valid in any VLAN */
 	unsigned int n_learned_ctl, limit_ctl, age_s_ctl;
 	uint32_t learned_of_ctl[DP_PORTS_MAX]; /* of n_learned_ctl, by port */
 	bool quota_told_ctl; /* that a port has all it may */

@@ -444,8 +444,10 @@ forward_burst(struct forward *f, const struct snapshot *snap, const struct snap_
 {
 	struct forward_run run[BURST_MAX];
 	struct forward_count count = {
-		/* What is captured or paid for must not come in twice. */
-		.may_leave = q->port->ops->rx_done != NULL && in->capture == NULL && !in->limited,
+		/* What is captured or paid for must not come in twice; what is ours (announce_take) would
+		 * not come again. */
+		.may_leave = q->port->ops->rx_done != NULL && b->n_chains != 0 &&
+			     in->capture == NULL && !in->limited,
 	};
 	uint16_t taken = 0, n_runs, i;
 	unsigned int slot;

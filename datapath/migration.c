@@ -144,6 +144,17 @@ migration_retry(void)
 }
 
 void
+migration_recover(void)
+{
+	int id;
+
+	migration_retry();
+	for (id = 0; id < DP_PORTS_MAX; id++)
+		if (table.port[id] != NULL && migration_is_drained(table.port[id]))
+			event_post(DP_EVENT_QUEUE_DRAINED, (uint16_t)id, 0);
+}
+
+void
 migration_forget(int port)
 {
 	int id;
@@ -215,17 +226,19 @@ migration_forwarded(const struct port *p)
 	return migration_frames_of_guest(p) - p->drain_from_ctl;
 }
 
-/* One queue is drained. Returns true when all are. */
+/* One queue is drained. Returns true when all are, once. */
 static bool
 migration_drained(struct port *p)
 {
+	uint32_t word = atomic_load(&p->hold_word);
 	uint16_t i;
 
-	if (!migration_is_drained(p))
+	if (!migration_is_drained(p) || p->park.drained_word == word)
 		return false;
 	for (i = 0; i < p->n_queues; i++)
-		if (!atomic_load(&p->queue[i].drained))
+		if (!port_queue_is_drained(&p->queue[i]))
 			return false;
+	p->park.drained_word = word;
 	/* Also what other lcores still have of it. */
 	inbox_settle();
 	rcu_synchronize();
@@ -266,15 +279,12 @@ int
 dp_port_drain(int port, bool park)
 {
 	struct port *p = table.port[port];
-	uint16_t i;
 
 	if (port_hold(p) != PARK_NO_HOLD)
 		return -EALREADY;
 	if (!p->ops->tx_ready(p, 0))
 		return -ENOTCONN;
 	p->drain_from_ctl = migration_frames_of_guest(p);
-	for (i = 0; i < p->n_queues; i++)
-		atomic_store(&p->queue[i].drained, false);
 	if (park) {
 		park_begin(p, true);
 		park_tell(p);

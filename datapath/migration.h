@@ -19,6 +19,9 @@ bool migration_event(struct dp_event *event);
 /* A guest has gone, or a port has other MACs: others may have waited for that. */
 void migration_retry(void);
 
+/* Events were lost: does what would have been done at any of them. */
+void migration_recover(void);
+
 /* A port is gone: nobody's guest is there, and its MACs are free. */
 void migration_forget(int port);
 

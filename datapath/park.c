@@ -296,16 +296,25 @@ park_drop(struct park *park, uint16_t n)
 		park->last = NULL;
 }
 
-/* n frames have left, `arrived` of them for where the event says; it tells of all when none are left. */
+static void
+park_say(struct park *park)
+{
+	event_post(park->untold_as, park->q->port->id, park->untold);
+	park->untold = 0;
+}
+
+/* n frames have left, `arrived` of them for where the event says; it tells of all that did when none are
+ * left, or the others leave another way. */
 static void
 park_left(struct park *park, uint16_t n, uint16_t arrived, enum dp_event_type type)
 {
+	if (park->untold != 0 && park->untold_as != type)
+		park_say(park);
 	park_drop(park, n);
-	park->told += arrived;
-	if (park->n != 0)
-		return;
-	event_post(type, park->q->port->id, park->told);
-	park->told = 0;
+	park->untold += arrived;
+	park->untold_as = type;
+	if (park->n == 0)
+		park_say(park);
 }
 
 static unsigned int
@@ -463,12 +472,13 @@ park_redirect(struct forward *f, const struct snap_port *from, const struct snap
 
 /* To the guest, as far as it has room. */
 static unsigned int
-park_give(struct park *park, struct burst *b)
+park_give(const struct forward *f, const struct snap_port *sp, uint16_t pair, struct park *park,
+	  struct burst *b)
 {
 	uint16_t n;
 
 	park_look(park, b);
-	n = park->q->port->ops->tx_parked(park->q, b);
+	n = deliver_parked(f, sp, pair, b);
 	burst_release(b);
 	stats_add(&park->q->stats.unparked, n);
 	if (n > 0)
@@ -483,8 +493,9 @@ park_look_after(struct forward *f, const struct snapshot *snap, const struct sna
 {
 	struct port_queue *q = park->q;
 	int to = atomic_load(&q->port->park.redirect);
-	/* Before it is asked for whom they are: the one whose ring this is has been counted then. */
-	bool runs = q->port->ops->tx_ready(q->port, q->index);
+	/* Before it is asked for whom they are: the one whose ring this is has been counted then. A guest may
+	 * have come back with fewer queues. */
+	int pair = deliver_ready(f, sp, q->index);
 	unsigned int n = 0;
 
 	burst_clear(b);
@@ -493,8 +504,8 @@ park_look_after(struct forward *f, const struct snapshot *snap, const struct sna
 	if (to >= 0 && snap->port[to] != NULL && snap->port[to]->bridge == sp->bridge &&
 	    park_ends_at(snap, snap->port[to]))
 		n = park_redirect(f, sp, snap->port[to], park, b);
-	else if (runs && !park_holds(q))
-		n = park_give(park, b);
+	else if (pair >= 0 && !park_holds(q))
+		n = park_give(f, sp, (uint16_t)pair, park, b);
 	/* Also where they are for somebody who takes nothing. */
 	return n == 0 && park_is_over(q->port) ? park_expire(park) : n;
 }

@@ -44,7 +44,8 @@ struct park {
 	uint32_t guest; /* whom they are for, as the port's */
 	struct port_queue *q;
 	struct park *next; /* of those that the lcore knows of */
-	uint64_t told; /* frames that left since the last event about it */
+	uint64_t untold; /* frames that left since the last event about it, */
+	enum dp_event_type untold_as; /* as that */
 };
 
 /* Of a port, all of its queues. */
@@ -60,6 +61,7 @@ struct park_port {
 	_Atomic uint32_t n; /* frames; writers: the lcores of its queues */
 	_Atomic uint32_t n_pages; /* where they lie; writers: as of n */
 	uint32_t ms, frames_max; /* relaxed atomics; writer: control */
+	uint32_t drained_word; /* the port's hold_word when it was last told to be drained; control's */
 };
 
 /* The pool. Memory is taken when it is first used. Errors: -ENOMEM. Thread: control. */

@@ -36,7 +36,6 @@ park_may_poll(struct port_queue *q, uint32_t ring_size)
 		q->hold_word = word;
 		q->hold = PARK_NO_HOLD;
 		q->parks = q->park.n != 0;
-		atomic_store(&q->drained, false);
 		return true;
 	}
 	/* Here again in the next round. */
@@ -47,11 +46,11 @@ park_may_poll(struct port_queue *q, uint32_t ring_size)
 		q->parks |= park_holds(q);
 		q->drain_left = ring_size;
 	}
-	if (hold == PARK_HOLD_INCOMING || atomic_load(&q->drained))
+	if (hold == PARK_HOLD_INCOMING || atomic_load(&q->drained_word) == word)
 		return false;
 	if (q->drain_left > 0)
 		return true;
-	atomic_store(&q->drained, true);
+	atomic_store(&q->drained_word, word);
 	event_post(DP_EVENT_QUEUE_DRAINED, q->port->id, q->index);
 	return false;
 }

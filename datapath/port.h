@@ -34,7 +34,7 @@ struct port_queue {
 	uint32_t hold_word; /* the port's as last seen, */
 	uint8_t hold; /* and the enum park_hold in it */
 	uint32_t drain_left; /* frames that may still be taken from the guest */
-	_Atomic bool drained; /* no more are; readers: control */
+	_Atomic uint32_t drained_word; /* the hold_word for which no more are; readers: control */
 	struct dp_stats stats; /* writer: the owning lcore */
 	struct park park;
 } __rte_cache_aligned;
@@ -113,6 +113,13 @@ struct port {
 	char name[DP_NAME_SIZE];
 	struct port_queue *queue; /* [n_queues] */
 };
+
+/* Whether nothing more is taken from the guest, or given to it, on the queue pair. Thread: any. */
+static inline bool
+port_queue_is_drained(const struct port_queue *q)
+{
+	return atomic_load(&q->drained_word) == atomic_load(&q->port->hold_word);
+}
 
 static inline enum park_hold
 port_hold(const struct port *p)

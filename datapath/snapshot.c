@@ -54,7 +54,6 @@ snapshot_fill_port(struct snap_port *sp, struct port *p, const struct fdb *fdb)
 
 	sp->port = p;
 	sp->fdb = fdb;
-	sp->has_any_macs = fdb->n_any_ctl != 0;
 	sp->id = p->id;
 	sp->bridge = p->bridge_ctl;
 	sp->access = rules->vlans.access;
@@ -71,6 +70,19 @@ snapshot_fill_port(struct snap_port *sp, struct port *p, const struct fdb *fdb)
 	snapshot_fill_limits(sp, &rules->limits);
 	for (q = 0; q < p->n_queues; q++)
 		sp->owner[q] = p->queue[q].lcore_ctl;
+}
+
+/* By the rules, not by the fdb: MACs come and go there without a snapshot, with guests that move. */
+static void
+snapshot_fill_any(struct snap_port *sp, size_t n)
+{
+	bool has[DP_BRIDGES_MAX] = {false};
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		has[sp[i].bridge] |= sp[i].n_macs != 0 && sp[i].access == 0;
+	for (i = 0; i < n; i++)
+		sp[i].has_any_macs = has[sp[i].bridge];
 }
 
 /* Gives each port of the bridge the lists of those that a flooded frame goes to. */
@@ -159,6 +171,7 @@ snapshot_build(const struct snapshot_source *source)
 		snapshot_fill_port(&sp[n], p, source->fdb[p->bridge_ctl]);
 		s->port[id] = &sp[n++];
 	}
+	snapshot_fill_any(sp, n);
 	for (bridge = 0; bridge < DP_BRIDGES_MAX; bridge++)
 		list = snapshot_fill_flood(sp, n, bridge, list);
 	snapshot_fill_polls(s, sp, n, poll);

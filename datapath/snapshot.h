@@ -28,7 +28,7 @@ struct snap_port {
 	uint16_t n_macs;
 	bool trunk_all, learn, vepa, is_uplink;
 	bool incoming; /* its guest has not run yet */
-	bool has_any_macs; /* the bridge has MACs that are valid in every VLAN */
+	bool has_any_macs; /* on its bridge MACs were given that are valid in every VLAN */
 	bool limited; /* its rate is */
 	struct limit rate, storm[DP_STORMS]; /* of port->rate, port->storm */
 	struct capture *capture; /* NULL: none */

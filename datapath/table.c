@@ -111,7 +111,7 @@ table_del(struct port *p)
 	park_settle(p);
 	rcu_synchronize();
 	park_clear(p);
-	event_discard_macs(); /* of the port: its id may be another's soon */
+	event_discard_macs(p->id); /* which may be another's soon */
 	table_del_macs(fdb, &p->rules_ctl, p->id, p->rules_ctl.n_macs);
 	fdb_flush_port(fdb, p->id);
 	return 0;

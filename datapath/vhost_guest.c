@@ -42,16 +42,13 @@
  *
  * For a library port it must NOT wait: rte_vhost_enqueue_burst() spins on the locks, and the grace
  * period would never end. It stores -1 for the vid so that no further lcore comes to spin, and
- * post_message_cb gives it back. An lcore that had read the vid before is safe as it works under the
- * queue's lock.
+ * post_message_cb gives it back. An lcore that had read the vid before works under the queue's lock.
  *
- * Where the message fails the rings stay away and the next message ends the connection
- * (vhost_message.c); destroy_device_cb waits in any case, since -1 was stored without.
+ * Where the message fails the rings stay away and the next message ends the connection; destroy_device_cb
+ * waits in any case, since -1 was stored without.
  *
- * One port has one connection. A second one is refused while the first lives; when the first has
- * hung up and the vhost-events thread just has not come to it yet, the second takes over: the port
- * is detached from the old vid, which from then on belongs to no port, so what is still called for
- * it has no effect.
+ * One port has one connection. A second one is refused while the first lives; when the first has hung
+ * up, and the library does not know yet, it takes over: the old vid belongs to no port from then on.
  *
  * A port is found by vid in port_by_vid[], without a lock. Entries are set and cleared by whoever
  * runs the callbacks of that vid. Only new_connection_cb has to look for its port by name, under
@@ -138,13 +135,14 @@ is_logging(const struct port_vhost *v)
 	return atomic_load(&v->negotiated) & 1ULL << VHOST_F_LOG_ALL;
 }
 
-/* A ring is about to stop. */
+/* A ring is about to stop; with the first pair the guest does. */
 static void
-park_if_logging(struct port_vhost *v)
+park_if_logging(struct port_vhost *v, uint32_t vring)
 {
 	if (v->running_cb && is_logging(v)) {
 		park_begin(&v->base, true);
-		park_tell(&v->base);
+		if (vring < 2)
+			park_tell(&v->base);
 	}
 }
 
@@ -263,7 +261,9 @@ vring_state_changed_cb(int vid, uint16_t vring, int enable)
 	if (!enable && v->exchanges_fd_cb)
 		return 0;
 	if (!enable)
-		park_if_logging(v);
+		park_if_logging(v, vring);
+	else if (vring < 2)
+		atomic_store(&v->base.park.away, false);
 	atomic_store(&v->enabled[vring], enable != 0);
 	if (!enable)
 		detach_rings(v, vid, 1U << vring);
@@ -341,7 +341,7 @@ before_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 		break;
 	case VU_SET_VRING_ENABLE:
 		if (msg->payload.ring.num == 0) {
-			park_if_logging(v);
+			park_if_logging(v, msg->payload.ring.index);
 			detach_rings(v, vid, 1U << msg->payload.ring.index);
 		}
 		break;

@@ -20,11 +20,12 @@ vring_is_live(const struct virtq *r)
 
 /* ---- from the guest ---------------------------------------------------------------------- */
 
-/* What the rings want besides frames. */
-static void
+/* What the rings want besides frames. Returns whether the guest's frames are to be looked at. */
+static bool
 direct_attend(struct port_queue *q, struct burst *b)
 {
 	struct virtq *ring[2] = {q->to_guest, q->from_guest};
+	bool runs, may_poll;
 	unsigned int i;
 
 	/* First, so that what is set from here on is seen next time. */
@@ -33,7 +34,10 @@ direct_attend(struct port_queue *q, struct burst *b)
 		if (vring_is_live(ring[i]) && atomic_load(&ring[i]->call_due))
 			vring_call(ring[i]);
 	}
-	announce_take(q, b, vring_is_live(q->from_guest));
+	runs = vring_is_live(q->from_guest);
+	may_poll = park_may_poll(q, runs ? q->from_guest->size : 0);
+	announce_take(q, b, runs);
+	return may_poll && b->n == 0;
 }
 
 void
@@ -41,11 +45,9 @@ vring_direct_rx(struct port_queue *q, struct burst *b)
 {
 	struct virtq *r = q->from_guest;
 
-	if (unlikely(atomic_load_explicit(&q->attention, memory_order_relaxed))) {
-		direct_attend(q, b);
-		if (b->n != 0 || !park_may_poll(q, vring_is_live(r) ? r->size : 0))
-			return;
-	}
+	if (unlikely(atomic_load_explicit(&q->attention, memory_order_relaxed)) &&
+	    !direct_attend(q, b))
+		return;
 	if (!vring_is_live(r)) {
 		if (q->hold != PARK_NO_HOLD)
 			park_polled(q, 0);
@@ -88,6 +90,7 @@ struct direct_out {
 	struct virtq *r;
 	bool as_is, trunk;
 	bool parks; /* the guest is away */
+	bool waits; /* it has no room: the rest of the burst is parked, too */
 	struct vring_sent sent;
 	uint64_t mtu, offload; /* more reasons not to deliver */
 };
@@ -109,7 +112,7 @@ direct_put(struct direct_out *o, struct frame *const *f, uint16_t n)
 
 	if (n == 0)
 		return;
-	if (unlikely(o->parks)) {
+	if (unlikely(o->parks || o->waits)) {
 		park_keep(o->q, f, n, o->trunk);
 		return;
 	}
@@ -122,7 +125,8 @@ direct_put(struct direct_out *o, struct frame *const *f, uint16_t n)
 	}
 	if (likely(done == n) || o->sent.patient)
 		return;
-	if (park_waits_for_room(o->q))
+	o->waits = park_waits_for_room(o->q);
+	if (o->waits)
 		park_keep(o->q, &f[done], n - done, o->trunk);
 	else
 		o->sent.full += n - done;
@@ -184,9 +188,11 @@ direct_finish(struct direct_out *o, struct rte_mbuf *m)
 	sent = direct_put_mbufs(o, &segments, seg, (uint16_t)n);
 	o->trunk = trunk;
 	too_long = o->sent.too_long != before.too_long;
+	if (o->parks || o->waits)
+		goto out; /* some are parked: then each segment is a frame of its own */
 	o->sent = before;
-	if (o->parks || (o->sent.patient && sent == 0 && !too_long)) {
-		; /* parked, each segment is a frame of its own */
+	if (o->sent.patient && sent == 0 && !too_long) {
+		; /* the caller has it */
 	} else if (sent == (uint64_t)n) {
 		o->sent.packets++;
 		o->sent.bytes += m->pkt_len;
@@ -195,6 +201,7 @@ direct_finish(struct direct_out *o, struct rte_mbuf *m)
 	} else {
 		o->sent.full++;
 	}
+out:
 	rte_pktmbuf_free_bulk(seg, (unsigned int)n);
 	return !o->sent.patient || sent > 0 || too_long;
 }

@@ -71,11 +71,14 @@ vring_library_attend(struct port_queue *q, struct burst *b, int vid)
 {
 	struct rte_vhost_vring info = {.size = 0};
 
+	bool may_poll;
+
 	atomic_store(&q->attention, false);
-	announce_take(q, b, vid >= 0);
 	if (vid >= 0)
 		rte_vhost_get_vhost_vring(vid, VRING_FROM_GUEST(q->index), &info);
-	return b->n == 0 && park_may_poll(q, info.size);
+	may_poll = park_may_poll(q, info.size);
+	announce_take(q, b, vid >= 0);
+	return may_poll && b->n == 0;
 }
 
 void
@@ -136,11 +139,16 @@ vring_library_park(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 {
 	static _Thread_local struct burst burst; /* too large for a stack */
 	struct rte_mbuf *seg[VNET_SEGS_MAX];
-	uint16_t i;
+	uint16_t mtu = __atomic_load_n(&q->port->mtu, __ATOMIC_RELAXED), i;
 
 	for (i = 0; i < n; i++) {
-		int k = vnet_finish(m[i], 0, m[i]->pool, seg, VNET_SEGS_MAX), from, some;
+		int k, from, some;
 
+		if (burst_exceeds_mtu(burst_l3_bytes(m[i]), mtu)) {
+			stats_add(&q->stats.out_drop[DP_OUT_MTU], 1);
+			continue;
+		}
+		k = vnet_finish(m[i], 0, m[i]->pool, seg, VNET_SEGS_MAX);
 		if (k < 0)
 			stats_add(&q->stats.out_drop[DP_OUT_OFFLOAD], 1);
 		for (from = 0; from < k; from += some) {
@@ -173,6 +181,23 @@ vring_library_put(const struct vring_tx *tx, struct rte_mbuf **m, uint16_t n)
 	return sent;
 }
 
+/*
+ * Tries once more the frame that found no room: with room before, it fails only if it is too long for what the
+ * guest offers, and those behind it may not be. On a packed ring the library would read another field for
+ * the guest's index. Returns whether it is done with, and counted.
+ */
+static bool
+vring_library_put_or_skip(const struct vring_tx *tx, struct rte_mbuf *m)
+{
+	if ((tx->negotiated & VRING_PACKED) || rte_vhost_avail_entries(tx->vid, tx->vring) == 0)
+		return false;
+	if (vring_library_put(tx, &m, 1) == 0)
+		stats_add(&tx->q->stats.out_drop[tx->negotiated & VRING_MRG_RXBUF ? DP_OUT_RING_FULL :
+										    DP_OUT_MTU],
+			  1);
+	return true;
+}
+
 static void
 vring_library_enqueue(const struct vring_tx *tx, struct rte_mbuf **m, uint16_t n)
 {
@@ -185,18 +210,8 @@ vring_library_enqueue(const struct vring_tx *tx, struct rte_mbuf **m, uint16_t n
 		i += sent;
 		if (sent > 0)
 			continue;
-		/* On a packed ring the library would read another field for the guest's index. */
-		if (skips++ == VRING_SKIPS_MAX || (tx->negotiated & VRING_PACKED) ||
-		    rte_vhost_avail_entries(tx->vid, tx->vring) == 0)
+		if (skips++ == VRING_SKIPS_MAX || !vring_library_put_or_skip(tx, m[i]))
 			break;
-		/* There was room before this try, so if it fails the frame is too long for what
-		 * the guest offers; those behind it may not be. */
-		sent = vring_library_put(tx, &m[i], 1);
-		if (sent == 0)
-			stats_add(&stats->out_drop[tx->negotiated & VRING_MRG_RXBUF ?
-							   DP_OUT_RING_FULL :
-							   DP_OUT_MTU],
-				  1);
 		i++;
 	}
 	if (unlikely(i < n) && (tx->q->park.n != 0 || park_waits_for_room(tx->q)))
@@ -213,7 +228,7 @@ vring_library_finish(const struct vring_tx *tx, struct rte_mbuf *m, unsigned int
 	struct dp_stats *stats = &tx->q->stats;
 	struct rte_mbuf *seg[VNET_SEGS_MAX];
 	int n = vnet_finish(m, can, m->pool, seg, VNET_SEGS_MAX);
-	uint16_t i, sent = 1;
+	uint16_t i, k, sent = 1;
 
 	if (tx->q->park.n != 0 && n > 0) {
 		rte_pktmbuf_free_bulk(seg, (unsigned int)n);
@@ -232,6 +247,12 @@ vring_library_finish(const struct vring_tx *tx, struct rte_mbuf *m, unsigned int
 	if (i == n) {
 		stats_add(&stats->out_packets, 1);
 		stats_add(&stats->out_bytes, m->pkt_len);
+	} else if (park_waits_for_room(tx->q)) {
+		/* Each segment is a frame of its own then. */
+		stats_add(&stats->out_packets, i);
+		for (k = 0; k < i; k++)
+			stats_add(&stats->out_bytes, seg[k]->pkt_len);
+		vring_library_park(tx->q, &seg[i], (uint16_t)(n - i));
 	} else {
 		stats_add(&stats->out_drop[DP_OUT_RING_FULL], 1);
 	}
@@ -257,7 +278,7 @@ vring_library_tx_parked(struct port_queue *q, struct burst *b)
 	struct port_vhost *p = port_vhost_of(q->port);
 	struct vring_tx tx = {.q = q, .vring = VRING_TO_GUEST(q->index)};
 	struct rte_mbuf *m[BURST_MAX];
-	uint16_t n;
+	uint16_t n, sent;
 
 	tx.vid = atomic_load_explicit(&p->vid, memory_order_acquire);
 	if (tx.vid < 0)
@@ -269,7 +290,8 @@ vring_library_tx_parked(struct port_queue *q, struct burst *b)
 		if (m[n] == NULL)
 			break;
 	}
-	return vring_library_put(&tx, m, n);
+	sent = vring_library_put(&tx, m, n);
+	return sent == 0 && n > 0 && vring_library_put_or_skip(&tx, m[0]) ? 1 : sent;
 }
 
 void

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Drain, park, resume and redirect, as an orchestrator steers them and as events tell of them."""
 
+import json
 import signal
 import subprocess
 
@@ -86,6 +87,49 @@ def test_drain_parks_and_resume_gives_all_in_order(net, events, datapath):
     assert events.expect("port.drained")["port"] == a.name
     assert events.expect("port.resumed")["reason"] == "asked"
     assert events.expect("port.unparked")["frames"] > 0
+
+
+def answers_to(connection, name, *methods):
+    """Of requests that are one write: {method: result, or Refused}."""
+    lines = [{"jsonrpc": "2.0", "id": method, "method": method, "params": {"name": name}}
+             for method in methods]
+    connection.send_bytes(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    answers = [connection.read() for _ in methods]
+    return {answer["id"]: Refused(answer["error"]) if "error" in answer else answer["result"]
+            for answer in answers}
+
+
+@DATAPATHS
+def test_resume_and_drain_in_one_write(net, events, datapath):
+    """Before an lcore has looked the port may be drained again, or resumed: it ends as the last says,
+    and nothing is lost nor told twice."""
+    a = net.guest("a", mac=A, datapath=datapath, queues=2, park_ms=60000)
+    b = net.guest("b", mac=B, datapath=datapath)
+    sent, told = numbered(B, A, 60), []
+    with Connection(net.sluiced.control) as connection:
+        connection.call("port.drain", name=a.name)
+        for i in range(0, 60, 6):
+            send_all(net, b, sent[i:i + 3])
+            answers = answers_to(connection, a.name, "port.resume", "port.drain")
+            assert answers["port.resume"]["state"] == "up", answers
+            assert answers["port.drain"]["state"] == "drained", answers
+            assert net.sluiced.port(a.name)["state"] == "drained"
+            send_all(net, b, sent[i + 3:i + 6])
+        connection.call("port.resume", name=a.name)
+        assert_got(receive(a, 60), *sent)
+        while told.count("port.resumed") < 11:
+            told.append(events.next_event(lambda event: event["port"] == a.name)["type"])
+        assert told.count("port.drained") == 11, told
+
+        for each in numbered(B, A, 10):
+            answers = answers_to(connection, a.name, "port.drain", "port.resume")
+            assert answers["port.resume"]["state"] == "up", answers
+            refused = answers["port.drain"]
+            assert refused.text_code == "bad-state" and "resumed" in refused.message, answers
+            assert net.sluiced.port(a.name)["state"] == "up"
+            send_all(net, b, [each])
+            assert_got(receive(a, 1), each)
+    assert net.stats(a)["parked"] == 0 and net.stats(a)["rx_dropped"] == 0
 
 
 def test_drain_may_drop(net):

@@ -2,7 +2,7 @@
 """A real guest moves between two hosts while datagrams go to it, from it, and back and forth: none is
 lost, and none comes twice.
 
-SLUICE_MIGRATION_ROUNDS (1) is how often a guest of each kind goes there and back, and a fifth of how
+SLUICE_MIGRATION_ROUNDS (1) is how often a guest of each kind goes there and back, and a tenth of how
 often with 1,000 datagrams a second: "make test-migration".
 """
 
@@ -150,7 +150,7 @@ def test_there_and_back(lab, kind):
 @pytest.mark.parametrize("kind", ["server", "client"])
 def test_a_thousand_a_second(lab, kind):
     """Ten migrations in a row, a hundred in the long run."""
-    run_rounds(lab, 5 * ROUNDS, [lab.at_underlay], GUESTS[kind], echo=1000)
+    run_rounds(lab, 10 * ROUNDS, [lab.at_underlay], GUESTS[kind], echo=1000)
 
 
 @repeated_if_guest_dies

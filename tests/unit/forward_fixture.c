@@ -220,7 +220,7 @@ burst_of_buffers(void)
 		f->bad_request = input.frame[i].bad_request;
 		memset(byte, 0xee, RTE_MIN(bytes, (uint32_t)FRAME_HEAD_BYTES));
 	}
-	burst.n = input.n;
+	burst.n = burst.n_chains = input.n;
 }
 
 static void

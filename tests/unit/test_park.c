@@ -409,11 +409,11 @@ a_drained_queue_is_emptied_first(void **state)
 	park_hold(&to.vhost.base, PARK_HOLD);
 	lcore_polls(&to);
 	assert_int_equal(burst.n, 1);
-	assert_false(to.queue.drained);
+	assert_false(port_queue_is_drained(&to.queue));
 	vring_direct_rx_done(&to.queue, &burst, 1);
 	lcore_polls(&to);
 	lcore_polls(&to);
-	assert_true(to.queue.drained);
+	assert_true(port_queue_is_drained(&to.queue));
 	/* From here on nobody looks. */
 	guest_sends(&to, NULL, frame, sizeof(frame));
 	lcore_polls(&to);
@@ -439,7 +439,7 @@ a_guest_that_never_stops_is_drained_all_the_same(void **state)
 	(void)state;
 	make(frame, 1, sizeof(frame));
 	park_hold(&to.vhost.base, PARK_HOLD_DROP);
-	for (i = 0; i < 1000 && !to.queue.drained; i++) {
+	for (i = 0; i < 1000 && !port_queue_is_drained(&to.queue); i++) {
 		guest_sends(&to, NULL, frame, sizeof(frame));
 		lcore_polls(&to);
 		if (burst.n > 0)
