@@ -107,15 +107,16 @@ over_cb(evutil_socket_t fd, short what, void *arg)
 	/* The deadline may have come with what it is for. */
 	events_pump(w->daemon);
 	dp_port_info(w->port, &info);
-	if (w->leaves) {
+	if (w->leaves && !w->why) {
 		leave(w);
 	} else if (w->drained) {
 		finish(w, drained_json(w, &info), NULL);
 	} else if (!w->why && info.drain != DP_DRAIN_NONE) {
 		time_out(w, &info);
 	} else {
-		err_set(&err, ECANCELED, "bad-state", "port %s was not drained: %s",
+		err_set(&err, ECANCELED, "bad-state", "port %s was not %s: %s",
 			w->daemon->model.port_of_id[w->port]->set.name,
+			w->leaves ? "detached" : "drained",
 			w->why ? w->why : "its guest went away");
 		finish(w, NULL, &err);
 	}
@@ -197,7 +198,7 @@ drain_start(struct daemon *d, struct rpc_connection *connection, struct model_po
 int
 drain_resume(struct daemon *d, struct model_port *port, struct err *err)
 {
-	struct drain_wait *w = find(d, port, false);
+	struct drain_wait *const waits[] = {find(d, port, false), find(d, port, true)};
 	int64_t time_ns = events_now_ns();
 	struct dp_port_info info = {0};
 
@@ -210,9 +211,11 @@ drain_resume(struct daemon *d, struct model_port *port, struct err *err)
 				     port->set.name, report_state(port, &info));
 	}
 	events_resumed(d, port, time_ns, "asked");
-	if (w) {
-		w->why = "it was resumed meanwhile";
-		event_active(w->over, EV_TIMEOUT, 0);
+	for (unsigned int i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+		if (!waits[i])
+			continue;
+		waits[i]->why = "it was resumed meanwhile";
+		event_active(waits[i]->over, EV_TIMEOUT, 0);
 	}
 	return 0;
 }

@@ -106,10 +106,14 @@ migration_arrived(struct port *p)
 			continue;
 		if (!migration_is_away(from))
 			return;
+		/* What comes from there may be more than its rings hold. */
+		if (port_hold(p) == PARK_HOLD_INCOMING)
+			park_catch_up(p);
 		waits |= !migration_redirect(from, p->id, 0);
 	}
 	if (waits)
 		return;
+	park_back(p);
 	moved = table_claim_macs(p);
 	if (moved < 0) {
 		/* No memory for a snapshot: again, when there is time. */

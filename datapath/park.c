@@ -103,6 +103,16 @@ park_waits_for_room(const struct port_queue *q)
 }
 
 void
+park_back(struct port *p)
+{
+	uint64_t ms = __atomic_load_n(&p->park.ms, __ATOMIC_RELAXED);
+
+	atomic_store(&p->park.moves, false);
+	if (atomic_load(&p->park.n) != 0)
+		atomic_store(&p->park.until, rte_rdtsc() + ms * (rte_get_tsc_hz() / 1000));
+}
+
+void
 park_finish(struct port *p)
 {
 	atomic_store(&p->park.moves, false);
@@ -120,10 +130,11 @@ park_tell(struct port *p)
 }
 
 void
-park_end(struct port *p, pid_t pid)
+park_end(struct port *p, uint32_t connection, pid_t pid)
 {
-	if (pid == 0 || pid != p->park.pid)
+	if (connection != p->park.connection && (pid == 0 || pid != p->park.pid))
 		atomic_fetch_add(&p->park.guest, 1);
+	p->park.connection = connection;
 	p->park.pid = pid;
 	atomic_store(&p->park.away, false);
 }
@@ -412,18 +423,20 @@ park_look(struct park *park, struct burst *b)
 /* ---- who leaves ---------------------------------------------------------------------------- */
 
 /*
- * A frame that goes back to where its sender is must not name it as the one who sends it here: the
- * switches on the way would believe that, and bring here what is for the sender, until it sends again.
- * So it comes from an address of ours, of which nobody expects anything.
+ * A frame that goes to where its sender is, or will be in a moment, must not name it as the one who sends it
+ * here: the switches on the way would believe that, and bring here what is for the sender, until it sends
+ * again. Who knows where a sender is that is not known here? So it comes from an address of ours, of which
+ * nobody expects anything.
  */
 static void
-park_relay(const struct snap_port *from, const struct snap_port *to, struct frame *fr)
+park_relay(const struct snapshot *snap, const struct snap_port *from, const struct snap_port *to,
+	   struct frame *fr)
 {
 	struct rte_ether_hdr *eth = (struct rte_ether_hdr *)fr->head;
-	uint16_t at;
+	uint16_t at = fdb_port_of(from->fdb, fdb_key(eth->src_addr.addr_bytes, fr->vlan));
 
-	if (fdb_find(from->fdb, fdb_key(eth->src_addr.addr_bytes, fr->vlan), &at) != NULL &&
-	    at == to->id)
+	if (at == FDB_NO_PORT || at == to->id || snap->port[at] == NULL ||
+	    atomic_load(&snap->port[at]->port->park.redirect) == to->id)
 		eth->src_addr = park_relay_mac;
 }
 
@@ -438,8 +451,8 @@ park_ends_at(const struct snapshot *snap, const struct snap_port *to)
 
 /* To where the guest is now, as far as there is room. What was for a group, or flooded, has been there already. */
 static unsigned int
-park_redirect(struct forward *f, const struct snap_port *from, const struct snap_port *to,
-	      struct park *park, struct burst *b)
+park_redirect(struct forward *f, const struct snapshot *snap, const struct snap_port *from,
+	      const struct snap_port *to, struct park *park, struct burst *b)
 {
 	uint16_t n = park_look(park, b), i, k = 0, at, taken, number[BURST_MAX];
 	struct frame *frame[BURST_MAX];
@@ -454,7 +467,7 @@ park_redirect(struct forward *f, const struct snap_port *from, const struct snap
 		if ((at == from->id || at == to->id ||
 		     (at == FDB_NO_PORT && snap_port_has_mac(from, &frame_eth(fr)->dst_addr))) &&
 		    snap_port_has_vlan(to, fr->vlan)) {
-			park_relay(from, to, fr);
+			park_relay(snap, from, to, fr);
 			number[k] = i;
 			frame[k++] = fr;
 		}
@@ -503,7 +516,7 @@ park_look_after(struct forward *f, const struct snapshot *snap, const struct sna
 		return park_expire(park);
 	if (to >= 0 && snap->port[to] != NULL && snap->port[to]->bridge == sp->bridge &&
 	    park_ends_at(snap, snap->port[to]))
-		n = park_redirect(f, sp, snap->port[to], park, b);
+		n = park_redirect(f, snap, sp, snap->port[to], park, b);
 	else if (pair >= 0 && !park_holds(q))
 		n = park_give(f, sp, (uint16_t)pair, park, b);
 	/* Also where they are for somebody who takes nothing. */

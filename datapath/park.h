@@ -56,7 +56,8 @@ struct park_port {
 	_Atomic uint64_t full_until; /* TSC; until then a full ring is waited for; writer: control */
 	_Atomic bool away, moves; /* writers: as of `until` */
 	_Atomic uint32_t guest; /* counts the guests; writer: librte_vhost's callbacks */
-	pid_t pid; /* of the last one's front-end; the callbacks' own */
+	uint32_t connection; /* of the last one's front-end, and its process id; the callbacks' own */
+	pid_t pid;
 	_Atomic int redirect; /* id of the port where the guest is now, -1: none; writer: control */
 	_Atomic uint32_t n; /* frames; writers: the lcores of its queues */
 	_Atomic uint32_t n_pages; /* where they lie; writers: as of n */
@@ -91,9 +92,13 @@ void park_catch_up(struct port *p);
  * as above. */
 void park_finish(struct port *p);
 
-/* A guest is there, with a front-end of this process id (0: unknown). If it is the one that was away it
- * gets what is kept; nobody else does: then that is dropped. Thread: as above. */
-void park_end(struct port *p, pid_t pid);
+/* A guest is there, on the port's n-th connection, with a front-end of this process id (0: unknown). On the same
+ * connection, or by the process id, it is the one that was away, and gets what is kept; nobody else does:
+ * then that is dropped. Thread: as above. */
+void park_end(struct port *p, uint32_t connection, pid_t pid);
+
+/* The guest is known to be here: what is kept for it stays for the port's time from now on. Thread: control. */
+void park_back(struct port *p);
 
 /* Tells the lcores. A port that is held is drained queue by queue: `drained` of each, and
  * DP_EVENT_QUEUE_DRAINED. Thread: control. */

@@ -233,7 +233,7 @@ new_device_cb(int vid)
 	atomic_store(&v->negotiated, features);
 	v->running_cb = true;
 	log_rings(v);
-	park_end(&v->base, atomic_load(&v->peer_pid));
+	park_end(&v->base, atomic_load(&v->connections), atomic_load(&v->peer_pid));
 	atomic_store(&v->vid, vid);
 	attach_rings(v, vid, RINGS_ALL);
 	event_post(DP_EVENT_PORT_UP, v->base.id, features);

@@ -2,6 +2,7 @@
 """Fake guests move between two hosts at rates that no TCG guest carries: every frame arrives, once,
 and what sluiced writes into a guest is in its dirty log, byte by byte."""
 
+import json
 import os
 
 import pytest
@@ -29,14 +30,20 @@ class Pair:
         self.target = listens + b.attach("moves", mac=MACS[1], incoming=True, **params)
 
     def run(self, rate, seconds, *args, may_lose=False):
-        """Returns sluice-frontend's report."""
+        """Returns sluice-frontend's report, without what the wire lost: a switch that gets no CPU for long
+        finds the ring full that its uplink's driver shares with the kernel."""
+        self.kernel_drops()
         status, report = frontend("--rate", rate, "--duration", seconds, "--stop-after",
-                                  int(rate * seconds / 4), "--migrate", self.target,
-                                  *(() if may_lose else ("--expect-no-loss",)), *args, *self.paths)
-        assert status == 0, (report["why"], report.get("migration"), report["guests"],
-                             [host.kernel_drops() for host in self.hosts],
-                             *(host.drops() for host in self.hosts))
+                                  int(rate * seconds / 4), "--migrate", self.target, *args,
+                                  *self.paths)
+        on_the_wire = self.kernel_drops()
+        report["lost"] -= on_the_wire
+        assert status == 0 and (may_lose or report["lost"] == 0), json.dumps(  # pytest would shorten it
+            report | {"kernel": on_the_wire, "sluice": [host.drops() for host in self.hosts]}, indent=1)
         return report
+
+    def kernel_drops(self):
+        return sum(host.kernel_drops() for host in self.hosts)
 
     def dropped(self, reason):
         return sum(reasons.get(reason, 0) for host in self.hosts
@@ -87,9 +94,6 @@ def test_100_000_a_second_to_a_moving_guest(make_pair, ring, stays):
     check(make_pair(stays).run(100_000, 2, "--ring", ring, *DEEP))
 
 
-# Open: one of some 400 of these lost 6 frames, which no counter shows. Not for every change, until it is
-# known whose they are.
-@pytest.mark.skipif(ROUNDS == 1, reason="only with SLUICE_MIGRATION_ROUNDS above 1")
 @pytest.mark.parametrize("mode", ["server", "client"])
 @pytest.mark.parametrize("ring", ["split", "packed"])
 def test_both_ways_with_two_queues(make_pair, ring, mode):

@@ -289,6 +289,25 @@ a_reflection_is_not_the_guest_elsewhere(void **state)
 	expect(DP_EVENT_PORT_MOVED, 1);
 }
 
+/* As much time as if it had gone now, for what its rings do not hold at once. */
+static void
+a_guest_that_is_back_has_time_for_what_is_parked(void **state)
+{
+	(void)state;
+	add(1, true);
+	add(3, true);
+	goes_away(1);
+	sends(3, 1, 3, 100, 2);
+	park_of(1)->until = rte_rdtsc() + TSC_HZ / 1000;
+	fakes[1].off[0] = false;
+	event_post(DP_EVENT_PORT_UP, 1, 0);
+	expect(DP_EVENT_PORT_UP, 1);
+	assert_false(park_of(1)->moves);
+	assert_true(park_of(1)->until - rte_rdtsc() > park_of(1)->ms / 2 * (TSC_HZ / 1000));
+	runs_parks();
+	assert_int_equal(expect(DP_EVENT_PORT_UNPARKED, 1), 2);
+}
+
 /* Two guests have each been seen at the other's port. */
 static void
 two_ports_that_wait_for_each_other_send_nothing_round(void **state)
@@ -300,7 +319,7 @@ two_ports_that_wait_for_each_other_send_nothing_round(void **state)
 	add(1, false);
 	add(2, false);
 	add(3, true);
-	park_end(port(1), 7);
+	park_end(port(1), 1, 7);
 	sends(1, 3, at_1, 60, 1);
 	sends(2, 3, at_2, 60, 1);
 	expect_nothing();
@@ -321,7 +340,7 @@ two_ports_that_wait_for_each_other_send_nothing_round(void **state)
 	assert_int_equal(fakes[2].queue[0].stats.redirected, 0);
 
 	/* One is back: it has its own, and is where the other's guest was seen. */
-	park_end(port(1), 7);
+	park_end(port(1), 1, 7);
 	fakes[1].off[0] = false;
 	event_post(DP_EVENT_PORT_UP, 1, 0);
 	expect(DP_EVENT_PORT_UP, 1);
@@ -342,6 +361,7 @@ main(void)
 		TEST(what_lies_in_an_inbox_goes_after_its_guest),
 		TEST(a_full_inbox_holds_up_what_goes_after_a_guest),
 		TEST(nothing_overtakes_what_is_parked),
+		TEST(a_guest_that_is_back_has_time_for_what_is_parked),
 		TEST(what_waits_for_room_may_expire),
 		TEST(a_reflection_is_not_the_guest_elsewhere),
 		TEST(two_ports_that_wait_for_each_other_send_nothing_round),

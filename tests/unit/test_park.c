@@ -63,7 +63,7 @@ set_up_ring(bool packed)
 	to.vhost.base.park.redirect = -1;
 	to.vhost.base.park.frames_max = FRAMES_MAX;
 	to.vhost.base.park.ms = 60000;
-	park_end(&to.vhost.base, THE_GUEST);
+	park_end(&to.vhost.base, 1, THE_GUEST);
 	snap = calloc(1, sizeof(*snap));
 	snap_port.port = &to.vhost.base;
 	snap->port[to.vhost.base.id] = &snap_port;
@@ -109,7 +109,7 @@ goes_away(void)
 static void
 is_back(void)
 {
-	park_end(&to.vhost.base, THE_GUEST);
+	park_end(&to.vhost.base, 1, THE_GUEST);
 	to.vq[TO_GUEST].live = true;
 }
 
@@ -385,7 +385,7 @@ another_guest_gets_none_of_it(void **state)
 	for (i = 0; i < RTE_DIM(others); i++) {
 		goes_away();
 		sends(1, 60);
-		park_end(&to.vhost.base, others[i]);
+		park_end(&to.vhost.base, 2 + (uint32_t)i, others[i]);
 		to.vq[TO_GUEST].live = true;
 		sends(2, 62);
 		runs();
@@ -393,6 +393,22 @@ another_guest_gets_none_of_it(void **state)
 		assert_int_equal(dropped(DP_OUT_PARK_EXPIRED), i + 1);
 		assert_int_equal(to.vhost.base.park.n, 0);
 	}
+}
+
+/* A process in another pid namespace has no number that can be compared; its connection is the same. */
+static void
+the_same_connection_is_the_same_guest(void **state)
+{
+	(void)state;
+	park_end(&to.vhost.base, 7, 0);
+	guest_gives(&to, TO_GUEST, 64);
+	goes_away();
+	sends(1, 60);
+	park_end(&to.vhost.base, 7, 0);
+	to.vq[TO_GUEST].live = true;
+	runs();
+	receives(1, 60);
+	assert_int_equal(dropped(DP_OUT_PARK_EXPIRED), 0);
 }
 
 /* ---- drained ------------------------------------------------------------------------------------- */
@@ -577,6 +593,7 @@ main(void)
 		ON_BOTH(no_more_than_the_pool_has),
 		ON_BOTH(not_longer_than_the_port_may),
 		ON_BOTH(another_guest_gets_none_of_it),
+		ON_BOTH(the_same_connection_is_the_same_guest),
 		ON_BOTH(a_drained_queue_is_emptied_first),
 		ON_BOTH(a_guest_that_never_stops_is_drained_all_the_same),
 		ON_BOTH(an_uplink_is_given_what_it_has_room_for),
