@@ -56,8 +56,12 @@ def lie_while_receiving(sluiced, guest, honest):
     for _ in range(SIZE):
         guest.post([600], publish=False)
     more_than_there_is(guest.rx().queue)
-    for _ in range(8):
+    def has_room():
         honest.reclaim()
+        return len(honest.tx().free) >= 4 * SIZE
+
+    for _ in range(8):
+        wait_until(has_room, "room for more frames")
         for _ in range(4 * SIZE):
             honest.send(frame(LIAR, HONEST, size=60), publish=False)
         honest.tx().queue.publish()
