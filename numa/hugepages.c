@@ -3,10 +3,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "numa/sysfs.h"
 #include "numa/topology.h"
@@ -22,6 +24,17 @@ count_read(const char *root, const char *dir, const char *file, unsigned int *co
 		return ret;
 	*count = strtoul(text, NULL, 10);
 	return 0;
+}
+
+/* The folder of a pool below `root`: the node's, or the machine's where the kernel knows no nodes. */
+static void
+pool_dir(char *dir, size_t size, const char *root, int node, unsigned int size_kib)
+{
+	char text[32];
+
+	snprintf(dir, size, "devices/system/node/node%d/hugepages/hugepages-%ukB", node, size_kib);
+	if (sysfs_read(root, text, sizeof(text), "%s/nr_hugepages", dir) < 0)
+		snprintf(dir, size, "kernel/mm/hugepages/hugepages-%ukB", size_kib);
 }
 
 static int
@@ -80,6 +93,22 @@ entry_compare(const void *a, const void *b)
 	return x->size_kib < y->size_kib ? -1 : x->size_kib > y->size_kib;
 }
 
+/* The kernel counts what it has promised for the machine, not for each node. */
+static void
+set_promised(struct hugepages *h, const char *root)
+{
+	for (unsigned int i = 0; i < h->n; i++) {
+		struct hugepages_entry *entry = &h->entry[i];
+		unsigned int nodes = 0;
+
+		for (unsigned int k = 0; k < h->n; k++)
+			nodes += h->entry[k].size_kib == entry->size_kib;
+		entry->promised = nodes == 1 ? hugepages_promised(root, entry->size_kib) : 0;
+		if (entry->promised > entry->free)
+			entry->promised = entry->free;
+	}
+}
+
 int
 hugepages_read_machine(struct hugepages *h, const char *root, struct err *err)
 {
@@ -104,7 +133,69 @@ hugepages_read_machine(struct hugepages *h, const char *root, struct err *err)
 		return err_set(err, ret, "no-hugepages", "cannot read the hugepages below %s: %s",
 			       root, strerror(-ret));
 	qsort(h->entry, h->n, sizeof(h->entry[0]), entry_compare);
+	set_promised(h, root);
 	return 0;
+}
+
+static int
+count_write(const char *root, const char *dir, const char *file, unsigned int count)
+{
+	char path[PATH_MAX];
+	int fd, ret;
+
+	if (snprintf(path, sizeof(path), "%s/%s/%s", root, dir, file) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = dprintf(fd, "%u\n", count) < 0 ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+/* A pool as it was set: without pages that are in use above that, and go at the end of their use. */
+static int
+count_read_set(const char *root, const char *dir, unsigned int *count)
+{
+	unsigned int surplus;
+	int ret;
+
+	ret = count_read(root, dir, "nr_hugepages", count);
+	if (ret == 0 && count_read(root, dir, "surplus_hugepages", &surplus) == 0)
+		*count -= surplus < *count ? surplus : *count;
+	return ret;
+}
+
+int
+hugepages_resize(const char *root, int node, unsigned int size_kib, int pages, int *done)
+{
+	unsigned int before, after;
+	char dir[128];
+	int ret;
+
+	*done = 0;
+	pool_dir(dir, sizeof(dir), root, node, size_kib);
+	ret = count_read_set(root, dir, &before);
+	if (ret < 0)
+		return ret;
+	after = pages < 0 && before < -(unsigned int)pages ? 0 : before + pages;
+	ret = count_write(root, dir, "nr_hugepages", after);
+	if (ret == 0)
+		ret = count_read_set(root, dir, &after);
+	if (ret == 0)
+		*done = (int)(after - before);
+	return ret;
+}
+
+unsigned int
+hugepages_promised(const char *root, unsigned int size_kib)
+{
+	unsigned int count = 0;
+	char dir[64];
+
+	snprintf(dir, sizeof(dir), "kernel/mm/hugepages/hugepages-%ukB", size_kib);
+	count_read(root, dir, "resv_hugepages", &count);
+	return count;
 }
 
 int

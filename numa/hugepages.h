@@ -13,6 +13,7 @@ struct hugepages {
 		int node;
 		unsigned int size_kib;
 		unsigned int total, free; /* pages; of the free ones some may be promised already */
+		unsigned int promised; /* so many, where that is known: only one node has the size */
 	} entry[HUGEPAGES_ENTRIES_MAX];
 };
 
@@ -24,5 +25,17 @@ int hugepages_read(struct hugepages *h, struct err *err);
 
 /* The same from the sysfs tree at `root`, for tests. */
 int hugepages_read_machine(struct hugepages *h, const char *root, struct err *err);
+
+/*
+ * Makes a node's pool of a size `pages` larger, or smaller where that is negative, as far as the kernel
+ * can: *done says by how many. To take more away than are free is to have those in use go at the end
+ * of their use. The kernel has no "add": somebody else who sets the pool in the same moment undoes it.
+ * Returns 0 or -errno, of which -EACCES and -EROFS say that we may not. Thread: control. May wait: for
+ * the kernel to find or clear the pages.
+ */
+int hugepages_resize(const char *root, int node, unsigned int size_kib, int pages, int *done);
+
+/* Pages of a size, free ones of any node, that processes were promised and have not touched yet. */
+unsigned int hugepages_promised(const char *root, unsigned int size_kib);
 
 #endif

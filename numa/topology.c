@@ -54,6 +54,12 @@ list_read(const char *root, const char *name, cpu_set_t *set, struct err *err)
 	return ret == 0 ? 0 : cpulist_parse(text, set, err);
 }
 
+int
+topology_read_online(cpu_set_t *online, const char *root, struct err *err)
+{
+	return list_read(root, "devices/system/cpu/online", online, err);
+}
+
 static int
 cpus_read(struct topology *t, const char *root, struct err *err)
 {
@@ -62,12 +68,14 @@ cpus_read(struct topology *t, const char *root, struct err *err)
 	ret = list_read(root, "devices/system/cpu/present", &t->present, err);
 	if (ret < 0)
 		return ret;
-	ret = list_read(root, "devices/system/cpu/online", &t->online, err);
+	ret = topology_read_online(&t->online, root, err);
 	if (ret < 0)
 		return ret;
-	/* A kernel that cannot isolate CPUs has no such file. */
+	/* A kernel that cannot do this has no such file, or has "(null)" in it. */
 	if (list_read(root, "devices/system/cpu/isolated", &t->isolated, NULL) < 0)
 		CPU_ZERO(&t->isolated);
+	if (list_read(root, "devices/system/cpu/nohz_full", &t->nohz_full, NULL) < 0)
+		CPU_ZERO(&t->nohz_full);
 
 	for (unsigned int cpu = 0; cpu < TOPOLOGY_CPUS_MAX; cpu++) {
 		char text[CPULIST_SIZE];
@@ -249,4 +257,26 @@ topology_parse(const char *text, struct topology *t, struct err *err)
 	}
 	t->online = t->allowed = t->present;
 	return 0;
+}
+
+int
+topology_pci_node(const char *address, const char *root)
+{
+	unsigned int domain = 0, bus, device, function;
+	int len = 0, node;
+	char text[32];
+
+	if (sscanf(address, "%4x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &len) != 4) {
+		domain = 0;
+		len = 0;
+		if (sscanf(address, "%2x:%2x.%1x%n", &bus, &device, &function, &len) != 3)
+			return -1;
+	}
+	if (address[len] != '\0' && address[len] != ',')
+		return -1;
+	if (sysfs_read(root, text, sizeof(text), "bus/pci/devices/%04x:%02x:%02x.%x/numa_node",
+		       domain, bus, device, function) <= 0)
+		return -1;
+	node = atoi(text);
+	return node < 0 ? -1 : node;
 }

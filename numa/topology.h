@@ -32,6 +32,7 @@ struct topology {
 	cpu_set_t present, online;
 	cpu_set_t allowed; /* online, and open to this process by affinity and cgroup */
 	cpu_set_t isolated; /* kept free of other work by the kernel's command line */
+	cpu_set_t nohz_full; /* no timer tick while one thread runs; the command line again */
 	struct topology_node node[TOPOLOGY_NODES_MAX];
 };
 
@@ -53,5 +54,16 @@ int topology_read_machine(struct topology *t, const char *root, struct err *err)
  * TOPOLOGY_NODES_MAX nodes and 256 CPUs. Returns 0, or -EINVAL (code "bad-topology").
  */
 int topology_parse(const char *text, struct topology *t, struct err *err);
+
+/* CPUs that are online now, as the sysfs tree at `root` shows it: they come and go while we run.
+ * Errors: as topology_read(). */
+int topology_read_online(cpu_set_t *online, const char *root, struct err *err);
+
+/*
+ * The memory node beside which the sysfs tree at `root` has a PCI device. `address` may be followed
+ * by a comma and more, as in devargs, and may lack the domain, which is 0 then. -1: there is no such
+ * device, it has no node, or the text is no PCI address.
+ */
+int topology_pci_node(const char *address, const char *root);
 
 #endif

@@ -5,11 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "numa/hugepages.h"
+#include "numa/sysfs.h"
 #include "tests/unit/fake_sysfs.h"
 
 static void
@@ -54,6 +56,28 @@ each_node_and_size_in_order(void **state)
 	fake_sysfs_del(root);
 }
 
+/* It is known of one node alone. */
+static void
+promised_pages_are_the_only_nodes(void **state)
+{
+	char *root = fake_sysfs_add();
+	struct hugepages h;
+
+	(void)state;
+	pool_write(root, "devices/system/node/node0/hugepages", 2048, "10\n", "8\n");
+	pool_write(root, "devices/system/node/node0/hugepages", 1048576, "1\n", "1\n");
+	fake_sysfs_write(root, "kernel/mm/hugepages/hugepages-2048kB/resv_hugepages", "3\n");
+	fake_sysfs_write(root, "kernel/mm/hugepages/hugepages-1048576kB/resv_hugepages", "2\n");
+	assert_int_equal(hugepages_read_machine(&h, root, NULL), 0);
+	assert_int_equal(h.entry[0].promised, 3);
+	assert_int_equal(h.entry[1].promised, 1);
+	pool_write(root, "devices/system/node/node1/hugepages", 2048, "10\n", "8\n");
+	assert_int_equal(hugepages_read_machine(&h, root, NULL), 0);
+	assert_int_equal(h.n, 3);
+	assert_int_equal(h.entry[0].promised + h.entry[2].promised, 0);
+	fake_sysfs_del(root);
+}
+
 static void
 kernel_without_numa_has_the_machines_pools(void **state)
 {
@@ -94,6 +118,68 @@ pool_that_cannot_be_read_is_an_error(void **state)
 	fake_sysfs_del(root);
 }
 
+static unsigned int
+count_of(const char *root, const char *pool)
+{
+	char text[32];
+
+	assert_true(sysfs_read(root, text, sizeof(text), "%s/nr_hugepages", pool) > 0);
+	return atoi(text);
+}
+
+static void
+a_pool_is_made_larger_and_smaller(void **state)
+{
+	static const char pool[] = "devices/system/node/node1/hugepages/hugepages-2048kB";
+	char *root = fake_sysfs_add();
+	int done;
+
+	(void)state;
+	pool_write(root, "devices/system/node/node1/hugepages", 2048, "10\n", "4\n");
+	assert_int_equal(hugepages_resize(root, 1, 2048, 5, &done), 0);
+	assert_int_equal(done, 5);
+	assert_int_equal(count_of(root, pool), 15);
+	assert_int_equal(hugepages_resize(root, 1, 2048, -6, &done), 0);
+	assert_int_equal(done, -6);
+	assert_int_equal(count_of(root, pool), 9);
+	assert_int_equal(hugepages_resize(root, 1, 2048, -20, &done), 0);
+	assert_int_equal(done, -9);
+	assert_int_equal(count_of(root, pool), 0);
+	fake_sysfs_del(root);
+}
+
+/* Pages in use beyond the pool's size go by themselves, and do not count. */
+static void
+surplus_pages_are_not_the_pools(void **state)
+{
+	static const char pool[] = "devices/system/node/node0/hugepages/hugepages-2048kB";
+	char *root = fake_sysfs_add(), name[128];
+	int done;
+
+	(void)state;
+	pool_write(root, "devices/system/node/node0/hugepages", 2048, "10\n", "0\n");
+	snprintf(name, sizeof(name), "%s/surplus_hugepages", pool);
+	fake_sysfs_write(root, name, "3\n");
+	assert_int_equal(hugepages_resize(root, 0, 2048, 2, &done), 0);
+	assert_int_equal(count_of(root, pool), 9);
+	fake_sysfs_del(root);
+}
+
+static void
+a_pool_that_is_not_there_cannot_be_resized(void **state)
+{
+	char *root = fake_sysfs_add();
+	int done;
+
+	(void)state;
+	assert_int_equal(hugepages_resize(root, 0, 2048, 2, &done), -ENOENT);
+	assert_int_equal(done, 0);
+	pool_write(root, "kernel/mm/hugepages", 2048, "7\n", "6\n");
+	assert_int_equal(hugepages_resize(root, 0, 2048, 2, &done), 0);
+	assert_int_equal(count_of(root, "kernel/mm/hugepages/hugepages-2048kB"), 9);
+	fake_sysfs_del(root);
+}
+
 /* What we say of this machine is what the kernel says in /proc/meminfo. */
 static void
 sum_is_what_meminfo_says(void **state)
@@ -128,9 +214,13 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_node_and_size_in_order),
+		cmocka_unit_test(promised_pages_are_the_only_nodes),
 		cmocka_unit_test(kernel_without_numa_has_the_machines_pools),
 		cmocka_unit_test(kernel_without_hugepages_has_none),
 		cmocka_unit_test(pool_that_cannot_be_read_is_an_error),
+		cmocka_unit_test(a_pool_is_made_larger_and_smaller),
+		cmocka_unit_test(surplus_pages_are_not_the_pools),
+		cmocka_unit_test(a_pool_that_is_not_there_cannot_be_resized),
 		cmocka_unit_test(sum_is_what_meminfo_says),
 	};
 

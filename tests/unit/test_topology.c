@@ -114,6 +114,7 @@ odd_machine_add(void)
 	fake_sysfs_write(root, "devices/system/cpu/present", "0-8\n");
 	fake_sysfs_write(root, "devices/system/cpu/online", "0-2,4-8\n");
 	fake_sysfs_write(root, "devices/system/cpu/isolated", "2,6\n");
+	fake_sysfs_write(root, "devices/system/cpu/nohz_full", "2,5-6\n");
 	for (int cpu = 0; cpu < 8; cpu++) {
 		char name[128], siblings[32];
 
@@ -150,6 +151,7 @@ machine_is_read_from_sysfs(void **state)
 	assert_list(&topo.online, "0-2,4-8");
 	assert_list(&topo.allowed, "0-2,4-8");
 	assert_list(&topo.isolated, "2,6");
+	assert_list(&topo.nohz_full, "2,5-6");
 	assert_int_equal(topo.node_of_cpu[0], 0);
 	assert_int_equal(topo.node_of_cpu[6], 1);
 	assert_int_equal(topo.node_of_cpu[3], -1);
@@ -202,6 +204,67 @@ kernel_without_numa_has_one_node(void **state)
 	assert_int_equal(topo.node_of_cpu[1], -1);
 	assert_true(topo.node[0].mem_kib > 0);
 	assert_list(&topo.isolated, "");
+	assert_list(&topo.nohz_full, "");
+	fake_sysfs_del(root);
+}
+
+/* A kernel that could, but was not told to, says so in words or with an empty line. */
+static void
+no_cpu_is_without_tick(void **state)
+{
+	static const char *const none[] = {"(null)\n", "  (null)\n", "\n"};
+	char *root = odd_machine_add();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		fake_sysfs_write(root, "devices/system/cpu/nohz_full", none[i]);
+		assert_int_equal(topology_read_machine(&topo, root, NULL), 0);
+		assert_list(&topo.nohz_full, "");
+	}
+	fake_sysfs_del(root);
+}
+
+static void
+online_cpus_are_read_anew(void **state)
+{
+	char *root = odd_machine_add();
+	cpu_set_t online;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(topology_read_online(&online, root, NULL), 0);
+	assert_list(&online, "0-2,4-8");
+	fake_sysfs_write(root, "devices/system/cpu/online", "0,3\n");
+	assert_int_equal(topology_read_online(&online, root, NULL), 0);
+	assert_list(&online, "0,3");
+	fake_sysfs_del(root);
+	root = fake_sysfs_add();
+	assert_int_equal(topology_read_online(&online, root, &err), -ENOENT);
+	assert_string_equal(err.code, "bad-topology");
+	fake_sysfs_del(root);
+}
+
+static void
+node_of_a_pci_device(void **state)
+{
+	static const struct {
+		const char *address;
+		int node;
+	} cases[] = {
+		{"0000:3b:00.1", 3},   {"0000:3b:00.1,txq=2", 3},
+		{"3b:00.1", 3},	       {"10000:3b:00.1", -1},
+		{"0000:3b:00.2", -1}, /* the kernel does not know */
+		{"0000:3b:00.3", -1}, /* nothing there */
+		{"0000:3b:00.1x", -1}, {"net_tap0", -1},
+		{"/etc/passwd", -1},   {"", -1},
+	};
+	char *root = fake_sysfs_add();
+
+	(void)state;
+	fake_sysfs_write(root, "bus/pci/devices/0000:3b:00.1/numa_node", "3\n");
+	fake_sysfs_write(root, "bus/pci/devices/0000:3b:00.2/numa_node", "-1\n");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(topology_pci_node(cases[i].address, root), cases[i].node);
 	fake_sysfs_del(root);
 }
 
@@ -260,6 +323,9 @@ main(void)
 		cmocka_unit_test(machine_is_read_from_sysfs),
 		cmocka_unit_test(distances_of_nodes_with_a_gap),
 		cmocka_unit_test(kernel_without_numa_has_one_node),
+		cmocka_unit_test(no_cpu_is_without_tick),
+		cmocka_unit_test(online_cpus_are_read_anew),
+		cmocka_unit_test(node_of_a_pci_device),
 		cmocka_unit_test(missing_sysfs_is_an_error),
 		cmocka_unit_test(affinity_limits_what_is_allowed),
 	};
