@@ -6,6 +6,7 @@
 #include <rte_arp.h>
 #include <rte_ether.h>
 
+#include "datapath/doze.h"
 #include "datapath/mempool.h"
 #include "datapath/port_vhost.h"
 
@@ -19,6 +20,7 @@ announce_put(struct port *p, unsigned int slot, const uint8_t mac[6], uint16_t v
 	memcpy(&value, mac, RTE_ETHER_ADDR_LEN);
 	atomic_store(&port_vhost_of(p)->announce[slot], value);
 	atomic_store(&p->queue[0].attention, true);
+	doze_wake_all();
 }
 
 void

@@ -68,7 +68,7 @@ deliver_mbufs(struct forward *f, struct forward_out *o, uint16_t pair, struct bu
 	} else if (is_mine) {
 		ops->tx_copy(q, m, n);
 	} else {
-		put = inbox_put(o->sp->owner[pair], q, m, n);
+		put = inbox_put(o->sp->owner[pair] & ~SNAP_MOVES, q, m, n);
 		stats_add(&f->undelivered[o->sp->id], n - put);
 		rte_pktmbuf_free_bulk(&m[put], n - put);
 	}
@@ -121,7 +121,7 @@ deliver_some_mbufs(const struct forward *f, const struct snap_port *to, uint16_t
 		ops->tx_copy(q, m, n);
 		rte_pktmbuf_free_bulk(m, n);
 	} else {
-		taken = inbox_put(to->owner[pair], q, m, n);
+		taken = inbox_put(to->owner[pair] & ~SNAP_MOVES, q, m, n);
 		rte_pktmbuf_free_bulk(&m[taken], n - taken);
 	}
 	return taken;

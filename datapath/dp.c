@@ -6,16 +6,21 @@
 #include <string.h>
 #include <time.h>
 
+#include <rte_cycles.h>
+
 #include "datapath/capture.h"
+#include "datapath/doze.h"
 #include "datapath/eal.h"
 #include "datapath/event.h"
 #include "datapath/inbox.h"
+#include "datapath/memory.h"
 #include "datapath/mempool.h"
 #include "datapath/migration.h"
 #include "datapath/port_vhost.h"
 #include "datapath/rcu.h"
 #include "datapath/stats.h"
 #include "datapath/table.h"
+#include "datapath/uplink_device.h"
 #include "datapath/worker.h"
 
 static int
@@ -25,8 +30,34 @@ dp_create_inboxes(const struct dp_config *config)
 	unsigned int i;
 
 	for (i = 0; i < config->n_lcores; i++)
-		node_of_lcore[i + 1] = config->lcore[i].node;
+		node_of_lcore[i + 1] = memory_node(config->lcore[i].node);
 	return inbox_create(config->n_lcores, node_of_lcore);
+}
+
+static int
+dp_start_dpdk(const struct dp_config *config, struct err *err)
+{
+	int ret;
+
+	ret = eal_start(config, err);
+	if (ret < 0)
+		return ret;
+	ret = memory_start(config, err);
+	if (ret < 0)
+		eal_stop();
+	else
+		uplink_device_start();
+	return ret;
+}
+
+static int
+dp_no_memory(int ret, struct err *err)
+{
+	if (ret == -ENOMEM && err->message[0] == '\0')
+		err_set_param(err, ENOMEM, "no-hugepages", "memory",
+			      "the hugepages do not hold the switch's own tables; give more "
+			      "with --memory");
+	return ret;
 }
 
 int
@@ -34,7 +65,7 @@ dp_start(const struct dp_config *config, struct err *err)
 {
 	int ret;
 
-	ret = eal_start(config, err);
+	ret = dp_start_dpdk(config, err);
 	if (ret < 0)
 		return ret;
 	ret = rcu_create(config->n_lcores);
@@ -52,21 +83,27 @@ dp_start(const struct dp_config *config, struct err *err)
 	ret = park_create(config->park_mib);
 	if (ret < 0)
 		goto err_inbox;
-	ret = table_publish();
+	ret = doze_create(config->n_lcores);
 	if (ret < 0)
 		goto err_park;
+	ret = table_publish();
+	if (ret < 0)
+		goto err_doze;
 	ret = worker_start(config);
 	if (ret < 0)
 		goto err_snapshot;
 	ret = vhost_start(config->doorbell_path, err);
 	if (ret < 0)
 		goto err_worker;
+	memory_settled();
 	return ret;
 
 err_worker:
 	worker_stop();
 err_snapshot:
 	snapshot_publish(NULL);
+err_doze:
+	doze_destroy();
 err_park:
 	park_destroy();
 err_inbox:
@@ -79,11 +116,7 @@ err_rcu:
 	rcu_destroy();
 err_eal:
 	eal_stop();
-	if (ret == -ENOMEM && err->message[0] == '\0')
-		err_set_param(err, ENOMEM, "no-hugepages", "memory",
-			      "the hugepages do not hold the switch's own tables; give more "
-			      "with --memory");
-	return ret;
+	return dp_no_memory(ret, err);
 }
 
 void
@@ -105,6 +138,7 @@ dp_stop(void)
 	}
 	vhost_stop();
 	snapshot_publish(NULL);
+	doze_destroy();
 	park_destroy();
 	inbox_destroy();
 	event_destroy();
@@ -187,11 +221,14 @@ dp_port_add(const struct dp_port_config *config, struct err *err)
 
 	if (ret < 0)
 		return ret;
+	memory_watch();
 	ret = port_vhost_open(config, (uint16_t)ret, &p, err);
+	if (ret == -ENOMEM)
+		memory_lacks("port", config->name, err);
 	if (ret < 0)
 		return ret;
 	for (i = 0; i < p->n_queues; i++)
-		p->queue[i].lcore_ctl = config->lcore[i];
+		port_queue_give(&p->queue[i], config->lcore[i]);
 	return dp_add(p, config->bridge, &config->rules, config->incoming, err);
 }
 
@@ -213,11 +250,15 @@ dp_uplink_add(const struct dp_uplink_config *config, struct err *err)
 		return ret;
 	while (worker_stats(n_lcores + 1, &unused) == 0)
 		n_lcores++;
+	memory_watch();
 	ret = port_uplink_open(config, (uint16_t)ret, n_lcores, &p, err);
+	/* Drivers have many errors for it. */
+	if (ret < 0 && memory_lacks("uplink", config->name, err))
+		return -ENOMEM;
 	if (ret < 0)
 		return ret;
 	for (i = 0; i < p->n_queues; i++)
-		p->queue[i].lcore_ctl = config->lcore[i % config->n_lcore];
+		port_queue_give(&p->queue[i], config->lcore[i % config->n_lcore]);
 	return dp_add(p, config->bridge, &config->rules, false, err);
 }
 
@@ -232,6 +273,18 @@ dp_port_del(int port)
 	migration_forget(port);
 	capture_destroy(p->capture_ctl);
 	p->ops->close(p);
+	return 0;
+}
+
+int
+dp_port_move(int port, unsigned int queue, unsigned int lcore, struct err *err)
+{
+	struct port_queue *q = &table.port[port]->queue[queue];
+
+	if (q->lcore_ctl == lcore)
+		return 0;
+	if (table_move(q, (uint8_t)lcore) < 0)
+		return err_set(err, ENOMEM, "no-memory", "no memory to move a queue");
 	return 0;
 }
 
@@ -281,8 +334,11 @@ dp_port_info(int port, struct dp_port_info *info)
 	memset(info, 0, sizeof(*info));
 	info->is_uplink = p->is_uplink;
 	info->n_queues = p->n_queues;
-	for (i = 0; i < p->n_queues; i++)
+	for (i = 0; i < p->n_queues; i++) {
 		info->queue[i].lcore = p->queue[i].lcore_ctl;
+		info->queue[i].pause_us = (unsigned int)(atomic_load(&p->queue[i].pause_cycles) /
+							 (rte_get_tsc_hz() / 1000000));
+	}
 	p->ops->info(p, info);
 	if (p->is_uplink)
 		return;
@@ -321,6 +377,21 @@ int
 dp_pool_info(unsigned int index, struct dp_pool_info *info)
 {
 	return mempool_info(index, info);
+}
+
+bool
+dp_memory_lacks(const char *port, struct err *err)
+{
+	bool lacks = memory_lacks("the guest of port", port, err);
+
+	memory_watch();
+	return lacks;
+}
+
+int
+dp_memory_info(int node, struct dp_memory_info *info)
+{
+	return memory_info(node, info);
 }
 
 int
@@ -413,6 +484,9 @@ dp_poll(struct dp_event *event)
 	for (i = 0; i < DP_POLL_MACS; i++) {
 		switch (event_take(event, &mac)) {
 		case EVENT_UP:
+			/* It has all that it needs; librte_vhost would have liked it on another node. */
+			if (event->type == DP_EVENT_PORT_UP)
+				memory_watch();
 			if (migration_event(event))
 				return true;
 			continue;

@@ -47,6 +47,9 @@ struct dp_config {
 	struct dp_lcore_config lcore[DP_LCORES_MAX];
 	const char *control_cpus; /* CPU list on which the control thread may float */
 	unsigned int memory_mib[DP_NODES_MAX]; /* hugepage memory per node */
+	/* Where what belongs to a node is kept: there, or on the nearest that has memory_mib. */
+	int memory_node[DP_NODES_MAX];
+	bool memory_grows; /* take more hugepages for ports and uplinks to come, where they are free */
 	unsigned int n_nodes;
 	const char *file_prefix; /* EAL's, distinct for each instance */
 	const char *eal_args; /* more EAL arguments, separated by blanks; NULL or "" for none */
@@ -58,9 +61,21 @@ struct dp_config {
 	bool debug; /* show what EAL and the libraries say below "warning" */
 };
 
+/* What a node's hugepages have to hold. */
+struct dp_memory_need {
+	unsigned int n_lcores; /* forwarding lcores of all nodes */
+	unsigned int n_lcores_here; /* of them, those whose memory is on this node */
+	unsigned int n_ports; /* vhost-user ports on this node */
+	unsigned int n_queues; /* all queue pairs of these */
+};
+
+/* How many bytes that is, with rings of the 1024 entries that QEMU gives at most. Pure. */
+uint64_t dp_memory_need(const struct dp_memory_need *need);
+
 /*
  * Starts EAL, the memory pools, the lcores and the vhost-user thread. Once a process.
- * Errors: -ENOMEM (code "no-hugepages"), -EINVAL ("bad-eal-args"), -EIO.
+ * Errors: -ENOMEM (code "no-hugepages"), -EXDEV ("wrong-node": the kernel gave memory of another
+ * node), -EINVAL ("bad-eal-args"), -EIO.
  */
 int dp_start(const struct dp_config *config, struct err *err);
 
@@ -188,6 +203,12 @@ int dp_uplink_add(const struct dp_uplink_config *config, struct err *err);
  * Errors: -ENOMEM, and then the port lives on. May wait: two grace periods. */
 int dp_port_del(int port);
 
+/*
+ * Gives a queue pair to another lcore (counted from 1). Nothing of it is lost and nothing overtakes;
+ * nobody else is paused. Errors: -ENOMEM, and then it stays where it was. May wait: some grace periods.
+ */
+int dp_port_move(int port, unsigned int queue, unsigned int lcore, struct err *err);
+
 /* Publishes new rules. Errors: -ENOMEM, -ENOTSUP (code "mtu-refused": the uplink's device). */
 int dp_port_set_rules(int port, const struct dp_rules *rules, struct err *err);
 
@@ -203,6 +224,9 @@ enum dp_drain {
 
 struct dp_queue_info {
 	unsigned int lcore;
+	int node; /* of the guest's rings, or of the device; -1: not known */
+	unsigned int
+		pause_us; /* for which nobody looked at it when it was moved last; 0: it never was */
 	bool drained; /* not looked at any more; of a port that is being drained */
 	bool enabled_to_guest; /* the guest takes frames from us on it */
 	bool enabled_from_guest; /* the guest gives frames to us on it */
@@ -218,6 +242,7 @@ struct dp_port_info {
 	int node; /* of the guest's memory, -1 unknown */
 	uint64_t features; /* offered */
 	uint64_t negotiated; /* 0 while not up */
+	uint64_t memory_bytes; /* of hugepages; uplinks: not known, as it is their driver's */
 	int64_t connected_ns; /* CLOCK_MONOTONIC of the connection, 0: none */
 	pid_t peer_pid;
 	uid_t peer_uid;
@@ -280,6 +305,7 @@ struct dp_stats {
 	/* Parked frames: those that are kept now; those that went to the guest later (they are in
 	 * out_packets, too), and to where it had gone. */
 	uint64_t parked, unparked, redirected;
+	uint64_t busy_cycles; /* of its lcores, for what came in */
 };
 
 /* Since the port was added. `queue` -1: the sum. */
@@ -292,7 +318,9 @@ struct dp_lcore_stats {
 	uint64_t total_cycles;
 	uint64_t packets; /* that came in, of all its queues */
 	uint64_t rounds;
-	uint64_t naps;
+	uint64_t naps; /* by the clock: something that it polls cannot wake it */
+	uint64_t sleeps; /* until it was woken */
+	pid_t tid; /* of its thread */
 };
 
 /* `lcore` counts from 1. Returns -ENOENT past the last. */
@@ -306,6 +334,21 @@ struct dp_pool_info {
 
 /* All pools of a node together. `index` counts from 0. Returns -ENOENT past the last. */
 int dp_pool_info(unsigned int index, struct dp_pool_info *info);
+
+/* The hugepage memory that sluice has on a node. */
+struct dp_memory_info {
+	uint64_t total_bytes; /* may grow: dp_config.memory_grows */
+	uint64_t used_bytes; /* the rest is for ports and uplinks to come */
+	uint64_t pool_bytes; /* of the used: packet buffers */
+	uint64_t port_bytes; /* of the used: ports and uplinks, with what DPDK keeps of their rings */
+};
+
+/* Returns -ENOENT for a node of which sluice has no memory. */
+int dp_memory_info(int node, struct dp_memory_info *info);
+
+/* Whether a front-end of `port` that has just gone was cut off because hugepages were missing for its
+ * rings; then *err says how many. */
+bool dp_memory_lacks(const char *port, struct err *err);
 
 /* ---- capture ----------------------------------------------------------------------------- */
 

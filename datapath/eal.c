@@ -13,9 +13,11 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_log.h>
+#include <rte_memory.h>
 #include <rte_version.h>
 
 #define EAL_ARGS_MAX 64
+#define EAL_FILES_MAX 128 /* page lists: RTE_MAX_MEMSEG_LISTS */
 
 /* Control thread. EAL keeps pointers into the arguments as long as the process lives. */
 static struct {
@@ -23,6 +25,8 @@ static struct {
 	char *argv[EAL_ARGS_MAX + 1]; /* EAL's copy, in which it moves pointers about */
 	int argc;
 	bool starting;
+	int file[EAL_FILES_MAX]; /* filled by eal_stop() */
+	unsigned int n_files;
 } eal;
 
 /*
@@ -152,9 +156,38 @@ eal_init(const struct dp_config *config)
 	return ret;
 }
 
+/* Which files the memory is in; the pages of a page list share one, and follow each other. */
+static int
+eal_note_file(const struct rte_memseg_list *list, const struct rte_memseg *page, void *arg)
+{
+	int fd;
+
+	(void)arg;
+	if (list->external)
+		return 0;
+	fd = rte_memseg_get_fd_thread_unsafe(page);
+	if (fd >= 0 && eal.n_files < EAL_FILES_MAX &&
+	    (eal.n_files == 0 || eal.file[eal.n_files - 1] != fd))
+		eal.file[eal.n_files++] = fd;
+	return 0;
+}
+
+/* EAL leaves its memory mapped until the process has ended: too late for us to take its hugepages out of
+ * the kernel's pools. Without their files' contents they are free. */
+static void
+eal_free_pages(void)
+{
+	while (eal.n_files > 0) {
+		if (ftruncate(eal.file[--eal.n_files], 0) < 0)
+			break; /* they are free in a moment, anyway */
+	}
+}
+
 int
 eal_start(const struct dp_config *config, struct err *err)
 {
+	int error;
+
 	if (eal_build_args(config) < 0)
 		return err_set_param(err, EINVAL, "bad-eal-args", "eal",
 				     "the EAL arguments are too many (at most %d)", EAL_ARGS_MAX);
@@ -162,20 +195,26 @@ eal_start(const struct dp_config *config, struct err *err)
 	rte_log_set_global_level(config->debug ? RTE_LOG_INFO : RTE_LOG_WARNING);
 	if (eal_init(config) >= 0)
 		return 0;
-	if (rte_errno == ENOMEM)
+	error = rte_errno;
+	rte_memseg_walk(eal_note_file, NULL);
+	eal_free_pages();
+	if (error == ENOMEM)
 		return err_set_param(err, ENOMEM, "no-hugepages", "memory",
-				     "DPDK could not get its hugepages; reserve more of them "
-				     "(sysctl vm.nr_hugepages) or ask for less with --memory");
+				     "DPDK could not get its hugepages: others have taken them, or the "
+				     "kernel has promised to; reserve more of them (sysctl "
+				     "vm.nr_hugepages) or ask for less with --memory");
 	return err_set_param(err, EINVAL, "bad-eal-args", "eal",
 			     "DPDK's environment did not start (%s); its own message is above, "
 			     "check --eal, --lcores and --memory",
-			     rte_strerror(rte_errno));
+			     rte_strerror(error));
 }
 
 void
 eal_stop(void)
 {
+	rte_memseg_walk(eal_note_file, NULL);
 	rte_eal_cleanup();
+	eal_free_pages();
 	while (eal.argc > 0)
 		free(eal.arg[--eal.argc]);
 }

@@ -22,8 +22,11 @@ void inbox_destroy(void);
  * Thread: any lcore. */
 uint16_t inbox_put(unsigned int lcore, struct port_queue *q, struct rte_mbuf **m, uint16_t n);
 
-/* Waits until what lies in any inbox now is taken out. Thread: control, while the lcores run.
- * May wait: for a round, or a nap, of each lcore. */
+/* Whether nothing lies there for the lcore. Thread: the owner. */
+bool inbox_is_empty(unsigned int lcore);
+
+/* Waits until what lies in any inbox now is taken out; not while a queue moves. Thread: control, while the
+ * lcores run. May wait: for a round, or a nap, of each lcore. */
 void inbox_settle(void);
 
 /* Frees what lies in the inboxes. Thread: control, when no lcore runs. */

@@ -7,11 +7,18 @@
 
 #include "datapath/burst.h"
 #include "datapath/inbox.h"
+#include "datapath/memory.h"
+#include "datapath/port_vhost.h"
 
 #define MEMPOOL_CACHE 256
 #define MEMPOOL_CACHE_MAX (MEMPOOL_CACHE * 3 / 2) /* what one may hold at most */
 #define MEMPOOL_SEGS_MAX (65550 / MEMPOOL_DATA_BYTES + 1) /* mbufs of the longest frame */
 #define MEMPOOL_UPLINKS 8192 /* descriptors of all uplinks of a node, both ways */
+
+/* What is not sized here, in bytes: measured with DPDK 22.11, and rounded up. */
+#define MEMPOOL_NODE_MORE (3U << 20) /* events, what EAL keeps, rings of uplinks */
+#define MEMPOOL_LCORE_MORE (256U << 10) /* an lcore's burst, and its inbox */
+#define MEMPOOL_RING_ENTRIES 1024
 
 /* Control thread; the pools themselves are made before the lcores start. */
 static struct {
@@ -40,6 +47,54 @@ mempool_size_of_lcore(unsigned int n_lcores)
 	return n_lcores > 1 ? n + 5 * INBOX_SIZE : n;
 }
 
+static unsigned int
+mempool_size_of_node(unsigned int n_lcores)
+{
+	return MEMPOOL_UPLINKS + n_lcores * MEMPOOL_CACHE_MAX;
+}
+
+/* ---- what all that takes ------------------------------------------------------------------ */
+
+/* A pool with the ring of what is free in it, and a cache for each lcore that DPDK could have. */
+static uint64_t
+mempool_bytes_of(unsigned int size)
+{
+	uint64_t mbuf = rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + RTE_PKTMBUF_HEADROOM +
+							  MEMPOOL_DATA_BYTES,
+						  0, NULL);
+
+	return size * mbuf + rte_align32pow2(size + 1) * sizeof(void *) +
+	       RTE_MAX_LCORE * sizeof(struct rte_mempool_cache);
+}
+
+uint64_t
+dp_memory_need(const struct dp_memory_need *need)
+{
+	const uint64_t queue =
+		sizeof(struct port_queue) + 2 * (sizeof(struct virtq) + MEMORY_LIBRARY_VRING +
+						 MEMORY_LIBRARY_ENTRY * MEMPOOL_RING_ENTRIES);
+
+	return mempool_bytes_of(mempool_size_of_node(need->n_lcores)) + MEMPOOL_NODE_MORE +
+	       need->n_lcores_here * (mempool_bytes_of(mempool_size_of_lcore(need->n_lcores)) +
+				      MEMPOOL_LCORE_MORE) +
+	       need->n_ports *
+		       (sizeof(struct port_vhost) + MEMORY_LIBRARY_PORT + 3 * MEMORY_PIECE) +
+	       need->n_queues * queue;
+}
+
+static unsigned int
+mempool_mib_of(const struct dp_config *config, int node)
+{
+	struct dp_memory_need need = {.n_lcores = config->n_lcores};
+	unsigned int i;
+
+	for (i = 0; i < config->n_lcores; i++)
+		need.n_lcores_here += memory_node(config->lcore[i].node) == node;
+	return (unsigned int)(dp_memory_need(&need) >> 20) + 1;
+}
+
+/* ---- the pools ---------------------------------------------------------------------------- */
+
 int
 mempool_create(const struct dp_config *config, struct err *err)
 {
@@ -49,14 +104,13 @@ mempool_create(const struct dp_config *config, struct err *err)
 	for (node = 0; node < (int)config->n_nodes; node++) {
 		if (config->memory_mib[node] == 0)
 			continue;
-		mempool.of_node[node] =
-			mempool_new("node", (unsigned int)node,
-				    MEMPOOL_UPLINKS + config->n_lcores * MEMPOOL_CACHE_MAX, node);
+		mempool.of_node[node] = mempool_new("node", (unsigned int)node,
+						    mempool_size_of_node(config->n_lcores), node);
 		if (mempool.of_node[node] == NULL)
 			goto no_memory;
 	}
 	for (i = 1; i <= config->n_lcores; i++) {
-		node = config->lcore[i - 1].node;
+		node = memory_node(config->lcore[i - 1].node);
 		mempool.of_lcore[i] =
 			mempool_new("lcore", i, mempool_size_of_lcore(config->n_lcores), node);
 		if (mempool.of_lcore[i] == NULL)
@@ -68,8 +122,8 @@ no_memory:
 	mempool_destroy();
 	return err_set_param(err, ENOMEM, "no-hugepages", "memory",
 			     "%u MiB of hugepages on node %d do not hold the packet buffers of its "
-			     "lcores and uplinks; give more with --memory",
-			     config->memory_mib[node], node);
+			     "lcores and uplinks, which need %u; give more with --memory",
+			     config->memory_mib[node], node, mempool_mib_of(config, node));
 }
 
 void
@@ -155,4 +209,17 @@ mempool_info(unsigned int index, struct dp_pool_info *info)
 		return 0;
 	}
 	return -ENOENT;
+}
+
+uint64_t
+mempool_bytes(int node)
+{
+	struct dp_pool_info info;
+	unsigned int i;
+
+	for (i = 0; mempool_info(i, &info) == 0; i++) {
+		if (info.node == node)
+			return (uint64_t)info.size * info.mbuf_bytes;
+	}
+	return 0;
 }

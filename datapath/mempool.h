@@ -8,7 +8,8 @@
 
 /*
  * The mbuf pools: one for each lcore, for what guests send, and one for each memory node, for what
- * uplinks receive.
+ * uplinks receive. All are on the node of who uses them. (One for all of a node would take less where there
+ * are many lcores, but let the guests of one lcore take the buffers of the others, and of the uplinks.)
  *
  * An lcore has one burst in its hands, and an inbox is bounded, so an lcore's pool is sized for what
  * these can hold. What waits in the transmit rings of uplinks comes out of it, too: several large
@@ -35,5 +36,8 @@ void mempool_unclaim(int node, unsigned int n);
 
 /* As dp_pool_info(). */
 int mempool_info(unsigned int index, struct dp_pool_info *info);
+
+/* What the buffers of all pools on a node take. Thread: control. */
+uint64_t mempool_bytes(int node);
 
 #endif

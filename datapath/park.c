@@ -14,9 +14,6 @@
 #include "datapath/stats.h"
 #include "datapath/vnet_guest.h"
 
-#define PARK_FIRST_MS 20
-#define PARK_LATE_MS 50
-
 /* What stands before the bytes of a frame. A frame may go on in the next pages. */
 struct park_entry {
 	uint32_t bytes;
@@ -43,100 +40,6 @@ void
 park_destroy(void)
 {
 	park_pool_destroy();
-}
-
-bool
-park_is_over(const struct port *p)
-{
-	uint64_t until = atomic_load_explicit(&p->park.until, memory_order_relaxed);
-
-	return until == 0 || (int64_t)(until - rte_rdtsc()) <= 0;
-}
-
-void
-park_begin(struct port *p, bool moves)
-{
-	uint64_t ms = __atomic_load_n(&p->park.ms, __ATOMIC_RELAXED);
-
-	atomic_store(&p->park.moves, moves);
-	if (ms != 0)
-		atomic_store(&p->park.until, rte_rdtsc() + ms * (rte_get_tsc_hz() / 1000));
-}
-
-bool
-park_has_just_begun(const struct port *p)
-{
-	uint64_t until = atomic_load_explicit(&p->park.until, memory_order_relaxed);
-	uint64_t ms = __atomic_load_n(&p->park.ms, __ATOMIC_RELAXED), hz = rte_get_tsc_hz();
-
-	return until != 0 && (int64_t)(rte_rdtsc() - (until - ms * (hz / 1000))) <
-				     PARK_FIRST_MS * (int64_t)(hz / 1000);
-}
-
-unsigned int
-park_left_ms(const struct port *p)
-{
-	uint64_t until = atomic_load(&p->park.until), now = rte_rdtsc();
-
-	if (!atomic_load(&p->park.moves) || park_is_over(p))
-		return 0;
-	return (unsigned int)((until - now) / (rte_get_tsc_hz() / 1000)) + 1;
-}
-
-void
-park_catch_up(struct port *p)
-{
-	uint64_t ms = __atomic_load_n(&p->park.ms, __ATOMIC_RELAXED);
-	uint64_t until = rte_rdtsc() + ms * (rte_get_tsc_hz() / 1000);
-
-	/* The second is how long what is kept then stays. */
-	atomic_store(&p->park.full_until, until);
-	atomic_store(&p->park.until, until);
-}
-
-bool
-park_waits_for_room(const struct port_queue *q)
-{
-	uint64_t until = atomic_load_explicit(&q->port->park.full_until, memory_order_relaxed);
-
-	return until != 0 && (int64_t)(until - rte_rdtsc()) > 0;
-}
-
-void
-park_back(struct port *p)
-{
-	uint64_t ms = __atomic_load_n(&p->park.ms, __ATOMIC_RELAXED);
-
-	atomic_store(&p->park.moves, false);
-	if (atomic_load(&p->park.n) != 0)
-		atomic_store(&p->park.until, rte_rdtsc() + ms * (rte_get_tsc_hz() / 1000));
-}
-
-void
-park_finish(struct port *p)
-{
-	atomic_store(&p->park.moves, false);
-	/* What is still under way to it goes after it. */
-	if (!park_is_over(p))
-		atomic_store(&p->park.until,
-			     rte_rdtsc() + PARK_LATE_MS * (rte_get_tsc_hz() / 1000));
-}
-
-void
-park_tell(struct port *p)
-{
-	if (!park_is_over(p) && !atomic_exchange(&p->park.away, true))
-		event_post(DP_EVENT_PORT_PARKING, p->id, 0);
-}
-
-void
-park_end(struct port *p, uint32_t connection, pid_t pid)
-{
-	if (connection != p->park.connection && (pid == 0 || pid != p->park.pid))
-		atomic_fetch_add(&p->park.guest, 1);
-	p->park.connection = connection;
-	p->park.pid = pid;
-	atomic_store(&p->park.away, false);
 }
 
 /* ---- what is kept ------------------------------------------------------------------------- */
@@ -339,6 +242,18 @@ park_expire(struct park *park)
 }
 
 void
+park_adopt(struct port_queue *q, unsigned int lcore)
+{
+	struct park *park = &q->park;
+
+	if (park->listed || park->n == 0)
+		return;
+	park->next = parks[lcore];
+	parks[lcore] = park;
+	atomic_store(&park->listed, true);
+}
+
+void
 park_keep(struct port_queue *q, struct frame *const *f, uint16_t n, bool trunk)
 {
 	uint32_t max = __atomic_load_n(&q->port->park.frames_max, __ATOMIC_RELAXED);
@@ -363,11 +278,7 @@ park_keep(struct port_queue *q, struct frame *const *f, uint16_t n, bool trunk)
 	stats_add(&q->stats.out_drop[DP_OUT_PARK_FULL], n - kept);
 	stats_add(&q->stats.parked, kept);
 	q->parks = true;
-	if (park->listed || park->n == 0)
-		return;
-	park->next = parks[rte_lcore_id()];
-	parks[rte_lcore_id()] = park;
-	atomic_store(&park->listed, true);
+	park_adopt(q, rte_lcore_id());
 }
 
 /* Makes the frame of an entry, in as many pieces as it has. Returns false where the burst has no room
@@ -521,6 +432,26 @@ park_look_after(struct forward *f, const struct snapshot *snap, const struct sna
 		n = park_give(f, sp, (uint16_t)pair, park, b);
 	/* Also where they are for somebody who takes nothing. */
 	return n == 0 && park_is_over(q->port) ? park_expire(park) : n;
+}
+
+void
+park_release(struct port_queue *q, unsigned int lcore)
+{
+	struct park **at;
+
+	for (at = &parks[lcore]; *at != NULL; at = &(*at)->next) {
+		if (*at == &q->park) {
+			*at = q->park.next;
+			atomic_store(&q->park.listed, false);
+			return;
+		}
+	}
+}
+
+bool
+park_is_idle(unsigned int lcore)
+{
+	return parks[lcore] == NULL;
 }
 
 unsigned int

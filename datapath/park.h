@@ -100,6 +100,12 @@ void park_end(struct port *p, uint32_t connection, pid_t pid);
 /* The guest is known to be here: what is kept for it stays for the port's time from now on. Thread: control. */
 void park_back(struct port *p);
 
+/* Whether there is nothing more to do about that on the queue pair. Thread: the owning lcore. */
+bool park_is_settled(const struct port_queue *q);
+
+/* Whether the lcore has parks to look after. Thread: that lcore. */
+bool park_is_idle(unsigned int lcore);
+
 /* Tells the lcores. A port that is held is drained queue by queue: `drained` of each, and
  * DP_EVENT_QUEUE_DRAINED. Thread: control. */
 void park_hold(struct port *p, enum park_hold hold);
@@ -129,6 +135,12 @@ enum park_choice park_choose(const struct port_queue *q);
 
 /* Whether what a ring has no room for is kept: see park_catch_up(). */
 bool park_waits_for_room(const struct port_queue *q);
+
+/* Has the lcore look after what is kept for a queue pair that is its own now. Thread: that lcore. */
+void park_adopt(struct port_queue *q, unsigned int lcore);
+
+/* The opposite, before it gives the pair away. Thread: that lcore. */
+void park_release(struct port_queue *q, unsigned int lcore);
 
 /* Keeps copies of frames, which ask for nothing or for what f->vnet says; `trunk`: with their tags.
  * Counts those that there is no room for. */

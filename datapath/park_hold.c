@@ -2,6 +2,7 @@
 /* Queues whose port is drained, or whose guest is not there yet. See park.h. */
 #include "datapath/park.h"
 
+#include "datapath/doze.h"
 #include "datapath/event.h"
 #include "datapath/port.h"
 
@@ -24,6 +25,14 @@ park_hold(struct port *p, enum park_hold hold)
 	atomic_store(&p->hold_word, ((atomic_load(&p->hold_word) >> 8) + 1) << 8 | hold);
 	for (i = 0; i < p->n_queues; i++)
 		atomic_store(&p->queue[i].attention, true);
+	doze_wake_all();
+}
+
+bool
+park_is_settled(const struct port_queue *q)
+{
+	return atomic_load(&q->port->hold_word) == q->hold_word &&
+	       (!park_holds(q) || port_queue_is_drained(q));
 }
 
 bool

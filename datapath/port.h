@@ -28,7 +28,12 @@ struct port_queue {
 	struct virtq *from_guest, *to_guest; /* of port_vhost.c, or NULL */
 	uint16_t index; /* of the pair */
 	_Atomic bool attention; /* a ring wants something besides frames: see vring_direct.c */
-	uint8_t lcore_ctl; /* owner as last published; control thread only */
+	uint8_t lcore_ctl; /* owner as last published, or about to be; control thread only */
+	bool moves_ctl; /* to it */
+	/* Who may touch what follows; writer: the lcore that owns it, and gives it away. See table_move(). */
+	_Atomic uint8_t lcore;
+	uint64_t left_tsc; /* when nobody looked at it any more; writer: as of lcore */
+	_Atomic uint64_t pause_cycles; /* from then until it was looked at again; 0: not yet */
 	/* The owning lcore's. */
 	bool parks; /* frames for the guest go to the park, or nowhere */
 	uint32_t hold_word; /* the port's as last seen, */
@@ -48,6 +53,14 @@ struct port_ops {
 	 * them, and keeps the rest for the next round. NULL: nothing to give back, and then all are
 	 * always taken. */
 	void (*rx_done)(struct port_queue *q, struct burst *b, uint16_t taken);
+
+	/* Has the next frame that comes in wake the lcore `lcore`, this one (doze.h); the queue must be looked at
+	 * once more after a full barrier. Returns false where it can't, or something else is to be done soon:
+	 * then it is to be polled. NULL: it never can. */
+	bool (*rx_arm)(struct port_queue *q, unsigned int lcore);
+
+	/* The queue is polled again. May be NULL. */
+	void (*rx_disarm)(struct port_queue *q);
 
 	/* Delivers frames of the burst, from where they lie; `trunk`: with their VLAN tags; `as_is`:
 	 * all of them are in one piece, without tag, and are to go out so, ask for nothing, and are
@@ -113,6 +126,14 @@ struct port {
 	char name[DP_NAME_SIZE];
 	struct port_queue *queue; /* [n_queues] */
 };
+
+/* Whose it is; before any lcore knows of it. Thread: control. */
+static inline void
+port_queue_give(struct port_queue *q, uint8_t lcore)
+{
+	q->lcore_ctl = lcore;
+	atomic_store(&q->lcore, lcore);
+}
 
 /* Whether nothing more is taken from the guest, or given to it, on the queue pair. Thread: any. */
 static inline bool

@@ -9,9 +9,11 @@
 #include <rte_malloc.h>
 
 #include "datapath/event.h"
+#include "datapath/memory.h"
 #include "datapath/mempool.h"
 #include "datapath/stats.h"
 #include "datapath/uplink_device.h"
+#include "datapath/uplink_wake.h"
 #include "datapath/vnet_hdr.h"
 
 /*
@@ -41,6 +43,7 @@ struct uplink {
 	struct rte_mempool *pool;
 	int node; /* of the device */
 	unsigned int claimed; /* descriptors, of the pool */
+	struct uplink_wake wake;
 };
 
 static struct uplink *
@@ -80,6 +83,18 @@ uplink_rx(struct port_queue *q, struct burst *b)
 		rte_pktmbuf_free_bulk(&in[n], kept - n);
 		stats_add(&q->stats.in_drop[DP_IN_BAD_FRAME], kept - n);
 	}
+}
+
+static bool
+uplink_rx_arm(struct port_queue *q, unsigned int lcore)
+{
+	return uplink_wake_arm(&uplink_of(q->port)->wake, q->index, lcore);
+}
+
+static void
+uplink_rx_disarm(struct port_queue *q)
+{
+	uplink_wake_disarm(&uplink_of(q->port)->wake, q->index);
 }
 
 /* Sends m[0..n-1], frees what the device does not take. Returns how many it took. */
@@ -325,6 +340,7 @@ uplink_close(struct port *p)
 {
 	struct uplink *u = uplink_of(p);
 
+	uplink_wake_close(&u->wake);
 	uplink_device_close(u->dev);
 	mempool_unclaim(u->node, u->claimed);
 	rte_free(p->queue);
@@ -333,6 +349,8 @@ uplink_close(struct port *p)
 
 static const struct port_ops uplink_ops = {
 	.rx = uplink_rx,
+	.rx_arm = uplink_rx_arm,
+	.rx_disarm = uplink_rx_disarm,
 	.tx_own = uplink_tx,
 	.tx_try = uplink_tx_try,
 	.tx_ready = uplink_tx_ready,
@@ -439,6 +457,17 @@ uplink_setup_queues(struct uplink *u)
 	return ret;
 }
 
+/* With receive interrupts, for idle lcores, where the device has them. */
+static int
+uplink_configure(const struct uplink *u, struct rte_eth_conf *conf)
+{
+	conf->intr_conf.rxq = 1;
+	if (rte_eth_dev_configure(u->dev, u->n_rx, u->n_tx, conf) == 0)
+		return 0;
+	conf->intr_conf.rxq = 0;
+	return rte_eth_dev_configure(u->dev, u->n_rx, u->n_tx, conf);
+}
+
 static int
 uplink_start(struct uplink *u, uint16_t mtu, unsigned int n_lcores, struct err *err)
 {
@@ -455,7 +484,7 @@ uplink_start(struct uplink *u, uint16_t mtu, unsigned int n_lcores, struct err *
 	if (ret < 0)
 		return ret;
 	step = "configuration";
-	ret = u->n_tx == 0 ? -ENOTSUP : rte_eth_dev_configure(u->dev, u->n_rx, u->n_tx, &conf);
+	ret = u->n_tx == 0 ? -ENOTSUP : uplink_configure(u, &conf);
 	if (ret < 0)
 		goto refused;
 	step = "queues";
@@ -476,8 +505,10 @@ uplink_start(struct uplink *u, uint16_t mtu, unsigned int n_lcores, struct err *
 		goto refused;
 	step = "start";
 	ret = rte_eth_dev_start(u->dev);
-	if (ret == 0)
+	if (ret == 0) {
+		uplink_wake_open(&u->wake, u->dev, u->n_rx, conf.intr_conf.rxq);
 		return 0;
+	}
 
 refused:
 	return err_set_param(err, EIO, "device-refused", "devargs",
@@ -492,7 +523,7 @@ uplink_create_queues(struct uplink *u)
 	uint16_t n = RTE_MAX(u->n_rx, u->n_tx), i;
 
 	u->port.queue = rte_zmalloc_socket("uplink", n * sizeof(struct port_queue),
-					   RTE_CACHE_LINE_SIZE, rte_eth_dev_socket_id(u->dev));
+					   RTE_CACHE_LINE_SIZE, memory_node(u->node));
 	if (u->port.queue == NULL)
 		return -ENOMEM;
 	u->port.n_queues = n;

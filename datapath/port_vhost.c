@@ -13,6 +13,7 @@
 #include <linux/virtio_config.h>
 
 #include "datapath/call.h"
+#include "datapath/memory.h"
 #include "datapath/memory_fault.h"
 #include "datapath/vhost_doorbell.h"
 #include "datapath/vhost_guest.h"
@@ -122,6 +123,8 @@ port_create_rings(struct port_vhost *v, int node)
 		v->ring[i].number = (uint16_t)i;
 		v->ring[i].port = v->base.id;
 		atomic_store(&v->ring[i].call_fd, -1);
+		atomic_store(&v->ring[i].kick_fd, -1);
+		v->ring[i].node = -1;
 	}
 	for (i = 0; i < v->base.n_queues; i++) {
 		v->base.queue[i].to_guest = &v->ring[2 * i];
@@ -141,19 +144,19 @@ port_destroy(struct port_vhost *v)
 }
 
 static struct port_vhost *
-port_create(const struct dp_port_config *config, uint16_t id)
+port_create(const struct dp_port_config *config, int node, uint16_t id)
 {
 	struct port_vhost *v;
 	uint16_t q;
 
-	v = rte_zmalloc_socket("port", sizeof(*v), 0, config->node);
+	v = rte_zmalloc_socket("port", sizeof(*v), 0, node);
 	if (v == NULL)
 		return NULL;
 	v->base.queue = rte_zmalloc_socket("port_queue", config->queues * sizeof(*v->base.queue),
-					   RTE_CACHE_LINE_SIZE, config->node);
+					   RTE_CACHE_LINE_SIZE, node);
 	v->base.id = id;
 	v->base.n_queues = (uint16_t)config->queues;
-	if (v->base.queue == NULL || (!config->library && port_create_rings(v, config->node) < 0)) {
+	if (v->base.queue == NULL || (!config->library && port_create_rings(v, node) < 0)) {
 		port_destroy(v);
 		return NULL;
 	}
@@ -182,11 +185,9 @@ port_vhost_open(const struct dp_port_config *config, uint16_t id, struct port **
 	struct port_vhost *v;
 	int ret;
 
-	v = port_create(config, id);
+	v = port_create(config, memory_node(config->node), id);
 	if (v == NULL)
-		return err_set(err, ENOMEM, "no-hugepages",
-			       "no hugepage memory is left for port \"%s\"; give more with --memory",
-			       config->name);
+		return err_set(err, ENOMEM, "no-memory", "no memory for port \"%s\"", config->name);
 	ret = v->client ? vhost_socket_init_client(&v->socket, config->path, err) :
 			  vhost_socket_init_server(&v->socket, config->path, err);
 	if (ret != 0)
@@ -260,6 +261,25 @@ port_vhost_close(struct port *p)
 	port_destroy(v);
 }
 
+/* What port_create() has taken, and librte_vhost for its front-end. Of the rings that the library itself
+ * handles the size is not known here. */
+static uint64_t
+port_vhost_bytes(const struct port_vhost *v, bool connected)
+{
+	unsigned int n = 2 * v->base.n_queues, i;
+	uint64_t bytes =
+		sizeof(*v) + v->base.n_queues * sizeof(v->base.queue[0]) + 2 * MEMORY_PIECE;
+
+	if (connected)
+		bytes += MEMORY_LIBRARY_PORT + n * MEMORY_LIBRARY_VRING;
+	if (v->ring == NULL)
+		return bytes;
+	bytes += n * sizeof(v->ring[0]) + MEMORY_PIECE;
+	for (i = 0; connected && i < n; i++)
+		bytes += MEMORY_LIBRARY_ENTRY * v->ring[i].size;
+	return bytes;
+}
+
 static void
 port_vhost_info(struct port *p, struct dp_port_info *info)
 {
@@ -270,6 +290,7 @@ port_vhost_info(struct port *p, struct dp_port_info *info)
 	info->is_uplink = false;
 	info->connected = atomic_load(&v->conn_vid) >= 0;
 	info->up = v->vid >= 0;
+	info->memory_bytes = port_vhost_bytes(v, info->connected);
 	info->node = atomic_load(&v->node);
 	info->library = v->library;
 	info->features = v->offered;
@@ -283,8 +304,11 @@ port_vhost_info(struct port *p, struct dp_port_info *info)
 		info->queue[q].lcore = v->base.queue[q].lcore_ctl;
 		info->queue[q].enabled_to_guest = atomic_load(&v->enabled[2 * q]);
 		info->queue[q].enabled_from_guest = atomic_load(&v->enabled[2 * q + 1]);
+		info->queue[q].node = info->node;
 		if (v->library)
 			continue;
+		if (info->up)
+			info->queue[q].node = v->ring[2 * q].node;
 		info->queue[q].stopped_to_guest = vring_fault_name(v->ring[2 * q].fault);
 		info->queue[q].stopped_from_guest = vring_fault_name(v->ring[2 * q + 1].fault);
 	}
@@ -305,6 +329,8 @@ port_vhost_tx_ready(const struct port *p, uint16_t pair)
 static const struct port_ops direct_ops = {
 	.rx = vring_direct_rx,
 	.rx_done = vring_direct_rx_done,
+	.rx_arm = vring_direct_rx_arm,
+	.rx_disarm = vring_direct_rx_disarm,
 	.tx_frames = vring_direct_tx_frames,
 	.tx_copy = vring_direct_tx_copy,
 	.tx_parked = vring_direct_tx_parked,
@@ -315,6 +341,7 @@ static const struct port_ops direct_ops = {
 
 static const struct port_ops library_ops = {
 	.rx = vring_library_rx,
+	.rx_arm = vring_library_rx_arm,
 	.tx_copy = vring_library_tx_copy,
 	.tx_parked = vring_library_tx_parked,
 	.tx_ready = port_vhost_tx_ready,

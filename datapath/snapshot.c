@@ -6,6 +6,7 @@
 
 #include <rte_cycles.h>
 
+#include "datapath/doze.h"
 #include "datapath/rcu.h"
 
 struct snapshot *_Atomic snapshot_current;
@@ -68,8 +69,11 @@ snapshot_fill_port(struct snap_port *sp, struct port *p, const struct fdb *fdb)
 	sp->is_uplink = p->is_uplink;
 	sp->capture = p->capture_ctl;
 	snapshot_fill_limits(sp, &rules->limits);
-	for (q = 0; q < p->n_queues; q++)
+	for (q = 0; q < RTE_MIN(p->n_queues, (uint16_t)DP_QUEUES_MAX); q++) {
 		sp->owner[q] = p->queue[q].lcore_ctl;
+		if (p->queue[q].moves_ctl)
+			sp->owner[q] |= SNAP_MOVES;
+	}
 }
 
 /* By the rules, not by the fdb: MACs come and go there without a snapshot, with guests that move. */
@@ -125,7 +129,7 @@ snapshot_fill_polls(struct snapshot *s, const struct snap_port *sp, size_t n_por
 		s->lcore[lcore].poll = poll;
 		for (i = 0; i < n_ports; i++) {
 			for (q = 0; q < sp[i].port->n_queues; q++) {
-				if (sp[i].owner[q] != lcore)
+				if ((sp[i].owner[q] & ~SNAP_MOVES) != lcore)
 					continue;
 				poll->rx = sp[i].port->ops->rx;
 				poll->sp = &sp[i];
@@ -183,6 +187,7 @@ snapshot_publish(struct snapshot *next)
 {
 	struct snapshot *old = atomic_exchange(&snapshot_current, next);
 
+	doze_wake_all();
 	rcu_synchronize();
 	free(old);
 }

@@ -16,6 +16,9 @@
  * happened) and publishes it (which can't). An lcore takes the current one at the beginning of a
  * round and holds nothing of it beyond the round's end.
  */
+/* The queue pair comes to the lcore, which does not have it yet: what is for it goes to the lcore's inbox. */
+#define SNAP_MOVES 0x80
+
 struct snap_port {
 	struct port *port;
 	const struct snap_port *const *flood_unknown; /* of its bridge: uplinks, and who learns */
@@ -32,7 +35,7 @@ struct snap_port {
 	bool limited; /* its rate is */
 	struct limit rate, storm[DP_STORMS]; /* of port->rate, port->storm */
 	struct capture *capture; /* NULL: none */
-	uint8_t owner[DP_QUEUES_MAX]; /* lcore of each queue pair */
+	uint8_t owner[DP_QUEUES_MAX]; /* lcore of each queue pair, and SNAP_MOVES */
 	struct dp_mac mac[DP_MACS_MAX];
 	uint64_t trunks[64];
 } __rte_cache_aligned;

@@ -2,7 +2,10 @@
 #include "datapath/table.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <rte_pause.h>
 
 #include "datapath/event.h"
 #include "datapath/inbox.h"
@@ -114,6 +117,43 @@ table_del(struct port *p)
 	event_discard_macs(p->id); /* which may be another's soon */
 	table_del_macs(fdb, &p->rules_ctl, p->id, p->rules_ctl.n_macs);
 	fdb_flush_port(fdb, p->id);
+	return 0;
+}
+
+/*
+ * Three steps, of which the lcores carry out the second by themselves, so that the queue does not stand still
+ * for as long as the control thread may have to wait for a CPU:
+ *
+ *  1. A snapshot: the old lcore looks at the queue no more, and all put what is for it into the inbox of the
+ *     new one, which keeps it.
+ *  2. When every lcore has taken that snapshot the old one has all that it will get for the queue. It
+ *     sends that, and gives the queue away (worker_give). The new one sends what it has kept, and what the
+ *     old one has put into its inbox, and begins to look at it (worker_receive).
+ *  3. Another snapshot: the new one needs not go through its own inbox.
+ */
+int
+table_move(struct port_queue *q, uint8_t lcore)
+{
+	struct snapshot *between, *after;
+	uint8_t before = q->lcore_ctl;
+
+	q->lcore_ctl = lcore;
+	q->moves_ctl = true;
+	between = snapshot_build(&table);
+	q->moves_ctl = false;
+	after = snapshot_build(&table);
+	if (between == NULL || after == NULL) {
+		q->lcore_ctl = before;
+		free(between);
+		free(after);
+		return -ENOMEM;
+	}
+	atomic_store(&q->pause_cycles, 0);
+	worker_leave(before, q, between->generation, lcore);
+	snapshot_publish(between);
+	while (atomic_load(&q->pause_cycles) == 0)
+		rte_pause();
+	snapshot_publish(after);
 	return 0;
 }
 

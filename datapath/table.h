@@ -28,6 +28,10 @@ int table_add(struct port *p, struct err *err);
  * round or a nap of each lcore. */
 int table_del(struct port *p);
 
+/* Gives a queue pair of a known port to another lcore, without loss. What was going on there comes to its
+ * end first. -ENOMEM: it stays. May wait: some grace periods, and a nap of each lcore. */
+int table_move(struct port_queue *q, uint8_t lcore);
+
 /* Gives a port other rules. Errors as table_add(). May wait: one grace period. */
 int table_set_rules(struct port *p, const struct dp_rules *rules, struct err *err);
 

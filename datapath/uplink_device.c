@@ -148,6 +148,14 @@ uplink_device_probe(const char *devargs, struct err *err)
 	}
 }
 
+void
+uplink_device_start(void)
+{
+	uint64_t unused;
+
+	rte_eth_dev_owner_new(&unused);
+}
+
 int
 uplink_device_open(const char *devargs, struct err *err)
 {

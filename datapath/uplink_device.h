@@ -12,6 +12,12 @@
  */
 
 /*
+ * Has DPDK make the table that all its devices share, while there is memory: it would end the process
+ * where there is none when the first device comes. Thread: control, once EAL runs.
+ */
+void uplink_device_start(void);
+
+/*
  * Brings the device to life, unconfigured. Returns DPDK's port id. Errors: -EINVAL (code
  * "bad-devargs"), -EBUSY ("device-in-use"), -ENODEV ("no-such-device"), -EIO ("device-refused").
  * Thread: control. May wait: for the driver (net_virtio_user: up to 2 s for the other end of its socket).

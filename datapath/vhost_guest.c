@@ -10,11 +10,13 @@
 #include <time.h>
 
 #include "datapath/announce.h"
+#include "datapath/doze.h"
 #include "datapath/event.h"
 #include "datapath/memory_fault.h"
 #include "datapath/rcu.h"
 #include "datapath/vhost_conn.h"
 #include "datapath/vhost_peer.h"
+#include "datapath/vhost_rings.h"
 
 /*
  * Theory of operation
@@ -95,81 +97,16 @@ port_of_vid_by_name(int vid)
 	return v;
 }
 
-/* ---- the rings of a direct port ----------------------------------------------------------- */
-
-/* Takes rings away, a bit each; when it returns no lcore is in there, and librte_vhost knows how far
- * they have come. Returns those that there were. */
-static uint32_t
-detach_rings(struct port_vhost *v, int vid, uint32_t wanted)
-{
-	uint32_t detached = 0;
-	unsigned int i, n = v->library ? 0 : 2 * v->base.n_queues;
-
-	for (i = 0; i < n; i++)
-		if ((wanted & 1U << i) && vring_detach(&v->ring[i]))
-			detached |= 1U << i;
-	if (detached == 0)
-		return 0;
-	rcu_synchronize();
-	for (i = 0; i < n; i++)
-		if (detached & 1U << i)
-			vring_settle(&v->ring[i], vid);
-	return detached;
-}
-
-/* A ring that can't be right stays away: its guest gets nothing from it, and nothing through. */
-static void
-attach_rings(struct port_vhost *v, int vid, uint32_t wanted)
-{
-	uint64_t features = atomic_load(&v->negotiated);
-	unsigned int i, n = v->library ? 0 : 2 * v->base.n_queues;
-
-	for (i = 0; i < n; i++)
-		if ((wanted & 1U << i) && atomic_load(&v->enabled[i]) && !v->ring[i].attached_cb)
-			vring_attach(&v->ring[i], vid, features, &v->mem);
-}
-
-static bool
-is_logging(const struct port_vhost *v)
-{
-	return atomic_load(&v->negotiated) & 1ULL << VHOST_F_LOG_ALL;
-}
-
 /* A ring is about to stop; with the first pair the guest does. */
 static void
 park_if_logging(struct port_vhost *v, uint32_t vring)
 {
-	if (v->running_cb && is_logging(v)) {
+	if (v->running_cb && vhost_rings_are_logged(v)) {
 		park_begin(&v->base, true);
 		if (vring < 2)
 			park_tell(&v->base);
 	}
 }
-
-/* Lets the rings log to v->log_cb where the features say that they shall. */
-static void
-log_rings(struct port_vhost *v)
-{
-	const struct dirty_log *log = is_logging(v) ? v->log_cb : NULL;
-	unsigned int i, n = v->library ? 0 : 2 * v->base.n_queues;
-
-	for (i = 0; i < n; i++)
-		atomic_store(&v->ring[i].log, log);
-}
-
-/* Exchanges the log under the running rings. */
-static void
-exchange_log(struct port_vhost *v, struct dirty_log *log)
-{
-	struct dirty_log *old = v->log_cb;
-
-	v->log_cb = log;
-	log_rings(v);
-	rcu_synchronize();
-	dirty_log_close(old);
-}
-
-#define RINGS_ALL UINT32_MAX
 
 /* ---- life --------------------------------------------------------------------------------- */
 
@@ -179,10 +116,10 @@ stop_rings(struct port_vhost *v)
 {
 	int conn = atomic_load(&v->conn_vid), vid;
 
-	if (v->running_cb && (is_logging(v) || vhost_peer_gone(vhost_conn_fd(conn))))
-		park_begin(&v->base, is_logging(v));
+	if (v->running_cb && (vhost_rings_are_logged(v) || vhost_peer_gone(vhost_conn_fd(conn))))
+		park_begin(&v->base, vhost_rings_are_logged(v));
 	vid = atomic_exchange(&v->vid, -1);
-	detach_rings(v, vid < 0 ? conn : vid, RINGS_ALL);
+	vhost_rings_detach(v, vid < 0 ? conn : vid, VHOST_RINGS_ALL);
 	rcu_synchronize();
 	if (!v->running_cb)
 		return;
@@ -202,7 +139,7 @@ disconnect(struct port_vhost *v)
 
 	for (i = 0; i < 2 * DP_QUEUES_MAX; i++)
 		atomic_store(&v->enabled[i], 0);
-	exchange_log(v, NULL);
+	vhost_rings_exchange_log(v, NULL);
 	announce_clear(&v->base);
 	atomic_compare_exchange_strong(&port_by_vid[atomic_load(&v->conn_vid)], &own, NULL);
 	atomic_store(&v->conn_vid, -1);
@@ -232,10 +169,11 @@ new_device_cb(int vid)
 	atomic_store(&v->node, rte_vhost_get_numa_node(vid));
 	atomic_store(&v->negotiated, features);
 	v->running_cb = true;
-	log_rings(v);
+	vhost_rings_log(v);
 	park_end(&v->base, atomic_load(&v->connections), atomic_load(&v->peer_pid));
 	atomic_store(&v->vid, vid);
-	attach_rings(v, vid, RINGS_ALL);
+	vhost_rings_attach(v, vid, VHOST_RINGS_ALL);
+	doze_wake_all();
 	event_post(DP_EVENT_PORT_UP, v->base.id, features);
 	return 0;
 }
@@ -266,9 +204,10 @@ vring_state_changed_cb(int vid, uint16_t vring, int enable)
 		atomic_store(&v->base.park.away, false);
 	atomic_store(&v->enabled[vring], enable != 0);
 	if (!enable)
-		detach_rings(v, vid, 1U << vring);
+		vhost_rings_detach(v, vid, 1U << vring);
 	else if (v->running_cb)
-		attach_rings(v, vid, 1U << vring);
+		vhost_rings_attach(v, vid, 1U << vring);
+	doze_wake_all();
 	return 0;
 }
 
@@ -281,35 +220,11 @@ features_changed_cb(int vid, uint64_t features)
 	if (v == NULL)
 		return 0;
 	atomic_store(&v->negotiated, features);
-	log_rings(v);
+	vhost_rings_log(v);
 	/* The front-end may rely on the log as soon as it has our answer. */
 	if (!v->library)
 		rcu_synchronize();
 	return 0;
-}
-
-/* The descriptor goes away when the library handles the message; the ring goes on without. */
-static void
-exchange_call_fd(struct port_vhost *v, uint32_t vring)
-{
-	if (v->library || vring >= 2U * v->base.n_queues)
-		return;
-	atomic_store(&v->ring[vring].call_fd, -1);
-	rcu_synchronize();
-}
-
-/* Without multiqueue librte_vhost frees all rings but the first two whenever it gets features, also
- * while they run. Returns false where an lcore may be in there. */
-static bool
-give_up_further_rings(struct port_vhost *v, int vid)
-{
-	bool used = false;
-	unsigned int i;
-
-	for (i = 2; i < 2 * DP_QUEUES_MAX; i++)
-		used |= atomic_exchange(&v->enabled[i], 0);
-	detach_rings(v, vid, ~3U);
-	return !v->library || !used || atomic_load(&v->vid) < 0;
 }
 
 /* Takes away what the message will change, while frames that come are kept. The guard has seen it.
@@ -330,23 +245,27 @@ before_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 		log = dirty_log_open(msg->fd[0], msg->payload.log.size);
 		if (log == NULL)
 			return false;
-		exchange_log(v, log);
+		vhost_rings_exchange_log(v, log);
 		break;
 	case VU_SET_FEATURES:
-		if (!(msg->payload.u64 & 1ULL << VIRTIO_NET_F_MQ) && !give_up_further_rings(v, vid))
+		if (!(msg->payload.u64 & 1ULL << VIRTIO_NET_F_MQ) &&
+		    !vhost_rings_give_up_further(v, vid))
 			return false;
 		break;
 	case VU_SET_VRING_CALL:
-		exchange_call_fd(v, msg->payload.u64 & VHOST_MESSAGE_RING_MASK);
+		vhost_rings_drop_call(v, msg->payload.u64 & VHOST_MESSAGE_RING_MASK);
+		break;
+	case VU_SET_VRING_KICK:
+		vhost_rings_drop_kick(v, msg->payload.u64 & VHOST_MESSAGE_RING_MASK);
 		break;
 	case VU_SET_VRING_ENABLE:
 		if (msg->payload.ring.num == 0) {
 			park_if_logging(v, msg->payload.ring.index);
-			detach_rings(v, vid, 1U << msg->payload.ring.index);
+			vhost_rings_detach(v, vid, 1U << msg->payload.ring.index);
 		}
 		break;
 	case VU_SET_MEM_TABLE:
-		v->resume_cb = detach_rings(v, vid, RINGS_ALL);
+		v->resume_cb = vhost_rings_detach(v, vid, VHOST_RINGS_ALL);
 		break;
 	case VU_SET_VRING_ADDR:
 		if (vhost_guard_same_addr(&v->guard, msg))
@@ -354,7 +273,7 @@ before_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 		/* fall through */
 	case VU_SET_VRING_NUM:
 	case VU_SET_VRING_BASE:
-		v->resume_cb = detach_rings(v, vid, 1U << msg->payload.ring.index);
+		v->resume_cb = vhost_rings_detach(v, vid, 1U << msg->payload.ring.index);
 		break;
 	default:
 		break;
@@ -398,12 +317,10 @@ after_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 	i = msg->payload.ring.index;
 	switch (msg->request) {
 	case VU_SET_VRING_CALL:
-		i = msg->payload.u64 & VHOST_MESSAGE_RING_MASK;
-		if (i >= 2U * v->base.n_queues || rte_vhost_get_vhost_vring(vid, i, &vring) != 0)
-			break;
-		atomic_store(&v->ring[i].call_fd, vring.callfd);
-		/* What happened in between was told to nobody. */
-		vring_owe_call(&v->ring[i]);
+		vhost_rings_take_call(v, vid, msg->payload.u64 & VHOST_MESSAGE_RING_MASK);
+		break;
+	case VU_SET_VRING_KICK:
+		vhost_rings_take_kick(v, vid, msg->payload.u64 & VHOST_MESSAGE_RING_MASK);
 		break;
 	case VU_SET_VRING_ADDR:
 		if (resume == 0 && rte_vhost_get_vhost_vring(vid, (uint16_t)i, &vring) == 0)
@@ -416,7 +333,8 @@ after_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 	default:
 		break;
 	}
-	attach_rings(v, vid, resume);
+	vhost_rings_attach(v, vid, resume);
+	doze_wake_all();
 }
 
 /* Never waits for a library port, as above; see the theory of operation. */

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "datapath/vring.h"
 
+#include <fcntl.h>
+#include <numaif.h>
+#include <stddef.h>
+#include <unistd.h>
+
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <rte_cycles.h>
 #include <rte_vhost.h>
 
 #include "datapath/call.h"
+#include "datapath/doze.h"
 #include "datapath/event.h"
+#include "datapath/rcu.h"
 #include "datapath/vnet_hdr.h"
 #include "datapath/vring_io.h"
 
@@ -91,23 +98,101 @@ vring_take_base(struct virtq *r, int vid)
 	return r->next < r->size;
 }
 
-/* We poll: the guest need not tell of what it gives. */
+/* Whether the guest is to kick when it makes something available; with event indices, at the next one alone. */
 static void
-vring_quiet(const struct virtq *r)
+vring_want_kicks(const struct virtq *r, bool wanted)
 {
 	const struct dirty_log *log = atomic_load(&r->log);
 	uint64_t addr = r->used_addr;
 
 	if (r->packed) {
-		r->packed_ring.device->flags = VRING_PACKED_EVENT_FLAG_DISABLE;
+		r->packed_ring.device->flags =
+			wanted ? VRING_PACKED_EVENT_FLAG_ENABLE : VRING_PACKED_EVENT_FLAG_DISABLE;
 		guestmem_addr(r->mem, r->packed_ring.device, sizeof(*r->packed_ring.device), &addr);
 	} else if (!r->event_idx) {
-		r->split.used->flags = VRING_USED_F_NO_NOTIFY;
+		r->split.used->flags = wanted ? 0 : VRING_USED_F_NO_NOTIFY;
+	} else if (wanted) {
+		void *at = &r->split.used->ring[r->size];
+
+		__atomic_store_n((uint16_t *)at, r->next, __ATOMIC_RELAXED);
+		addr += offsetof(struct vring_used, ring) +
+			r->size * sizeof(struct vring_used_elem);
 	}
 	if (log == NULL)
 		return;
 	rte_mb();
 	dirty_log_mark(log, addr, sizeof(uint32_t));
+}
+
+bool
+vring_arm(struct virtq *r, unsigned int lcore)
+{
+	int fd = atomic_load(&r->kick_fd);
+
+	if (fd < 0 || atomic_load_explicit(&r->call_due, memory_order_relaxed))
+		return false;
+	if (unlikely(r->watched_on != lcore)) {
+		/* The queue was another lcore's before. */
+		if (r->watched_on != 0)
+			doze_ignore(r->watched_on, fd);
+		r->watched_on = 0;
+		if (!doze_watch(lcore, fd))
+			return false;
+		r->watched_on = (uint8_t)lcore;
+	}
+	if (!r->armed)
+		vring_want_kicks(r, true);
+	r->armed = true;
+	return true;
+}
+
+void
+vring_disarm(struct virtq *r)
+{
+	if (r->armed)
+		vring_want_kicks(r, false);
+	r->armed = false;
+}
+
+/* No lcore knows the descriptor any more. */
+static void
+vring_close_kick(struct virtq *r, int fd)
+{
+	if (r->watched_on != 0)
+		doze_ignore(r->watched_on, fd);
+	r->watched_on = 0;
+	r->armed = false;
+	close(fd);
+}
+
+void
+vring_drop_kick(struct virtq *r)
+{
+	int fd = atomic_exchange(&r->kick_fd, -1);
+
+	if (fd < 0)
+		return;
+	rcu_synchronize();
+	vring_close_kick(r, fd);
+}
+
+void
+vring_take_kick(struct virtq *r, int fd)
+{
+	/* Ours stays open until no lcore watches it, whatever becomes of the library's. */
+	atomic_store(&r->kick_fd, fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+/* The memory node of an address of ours; -1: not known. */
+static int
+vring_node_of(const void *at)
+{
+	int node;
+
+	return get_mempolicy(&node, NULL, 0, (void *)(uintptr_t)at, MPOL_F_NODE | MPOL_F_ADDR) ==
+			       0 ?
+		       node :
+		       -1;
 }
 
 /* Fills in what does not change while the ring is live. Returns false where it can't be right. */
@@ -127,6 +212,7 @@ vring_map(struct virtq *r, int vid, uint64_t features, const struct guestmem *me
 	r->size = from->size;
 	r->mem = mem;
 	r->features = features;
+	r->node = vring_node_of(from->desc);
 	return (r->packed ? vring_map_packed(r, from) : vring_map_split(r, from)) &&
 	       vring_take_base(r, vid);
 }
@@ -150,7 +236,8 @@ vring_attach(struct virtq *r, int vid, uint64_t features, const struct guestmem 
 	atomic_store(&r->call_fd, from.callfd);
 	atomic_store(&r->log_addr, from.log_guest_addr);
 	atomic_store(&r->fault, VRING_RUNS);
-	vring_quiet(r);
+	vring_take_kick(r, from.kickfd);
+	vring_want_kicks(r, false);
 	r->attached_cb = true;
 	atomic_store(&r->live, true);
 	/* Who gave the ring to us may have died between publishing and calling. */
@@ -170,12 +257,14 @@ vring_detach(struct virtq *r)
 void
 vring_settle(struct virtq *r, int vid)
 {
+	int fd = atomic_load(&r->call_fd), kick_fd = atomic_exchange(&r->kick_fd, -1);
 	uint16_t base = r->next;
-	int fd = atomic_load(&r->call_fd);
 
 	if (r->packed)
 		base |= (uint16_t)(r->next_wrap << 15);
 	rte_vhost_set_vring_base(vid, r->number, base, base);
+	if (kick_fd >= 0)
+		vring_close_kick(r, kick_fd);
 	if (atomic_exchange(&r->call_due, false) && fd >= 0)
 		call_guest(vid, fd);
 }

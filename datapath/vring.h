@@ -77,6 +77,11 @@ struct virtq {
 
 	/* Second line. Notification: the descriptor may be exchanged while live. */
 	_Atomic int call_fd; /* -1: none */
+	_Atomic int
+		kick_fd; /* our own descriptor of it; -1: none; writer: librte_vhost's callbacks */
+	/* The owning lcore's, and, while there is no kick_fd, the callbacks'. */
+	uint8_t watched_on; /* the lcore that kicks wake; 0: none */
+	bool armed; /* the guest is to kick */
 	_Atomic bool call_due; /* a notification is to be made up for; then *attention, too */
 	_Atomic bool *attention; /* of the queue pair; constant */
 	uint8_t tx_retries; /* relaxed atomic; writer: control thread */
@@ -96,6 +101,7 @@ struct virtq {
 	/* Constant while live. */
 	uint64_t features;
 	int vid;
+	int node; /* of the memory where the ring is; -1: not known */
 	uint16_t port;
 	uint16_t number; /* vhost-user's: even ones go to the guest, odd ones come from it */
 
@@ -133,6 +139,20 @@ void vring_call(struct virtq *r);
 
 /* Has the owning lcore call the guest, in one of its next rounds. Thread: any. */
 void vring_owe_call(struct virtq *r);
+
+/*
+ * Has the guest's next frame wake the lcore, which must look at the ring once more after a full barrier.
+ * Returns false where it cannot be, or something else is to be done soon. Thread: the owning lcore.
+ */
+bool vring_arm(struct virtq *r, unsigned int lcore);
+
+/* The guest needs not kick any more: it is polled. Thread: the owning lcore. */
+void vring_disarm(struct virtq *r);
+
+/* The ring's kick descriptor changes: takes the old one from the lcores, and gives them `fd`, which stays the
+ * caller's (-1: none). A grace period lies between the two. Thread: librte_vhost's. */
+void vring_drop_kick(struct virtq *r);
+void vring_take_kick(struct virtq *r, int fd);
 
 /* What became of the frames that tx functions are done with; they add to it. */
 struct vring_sent {

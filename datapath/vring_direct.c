@@ -82,6 +82,24 @@ vring_direct_rx_done(struct port_queue *q, struct burst *b, uint16_t taken)
 		vring_call(r);
 }
 
+bool
+vring_direct_rx_arm(struct port_queue *q, unsigned int lcore)
+{
+	struct virtq *from = q->from_guest, *to = q->to_guest;
+
+	if (!park_is_settled(q) || (vring_is_live(to) && atomic_load(&to->call_due)))
+		return false;
+	/* Nothing is taken from a guest that is held, and what ends that wakes us. */
+	return q->hold != PARK_NO_HOLD || !vring_is_live(from) || vring_arm(from, lcore);
+}
+
+void
+vring_direct_rx_disarm(struct port_queue *q)
+{
+	if (vring_is_live(q->from_guest))
+		vring_disarm(q->from_guest);
+}
+
 /* ---- to the guest ------------------------------------------------------------------------ */
 
 /* An output for one burst. */

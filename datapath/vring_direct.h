@@ -10,6 +10,8 @@
  * q->to_guest are set. Thread: the lcore that owns q.
  */
 void vring_direct_rx(struct port_queue *q, struct burst *b);
+bool vring_direct_rx_arm(struct port_queue *q, unsigned int lcore);
+void vring_direct_rx_disarm(struct port_queue *q);
 void vring_direct_rx_done(struct port_queue *q, struct burst *b, uint16_t taken);
 void vring_direct_tx_frames(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n,
 			    bool as_is, bool trunk);

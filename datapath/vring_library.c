@@ -124,6 +124,13 @@ vring_library_rx(struct port_queue *q, struct burst *b)
 		park_polled(q, taken);
 }
 
+bool
+vring_library_rx_arm(struct port_queue *q, unsigned int lcore)
+{
+	(void)lcore;
+	return park_is_settled(q) && atomic_load(&port_vhost_of(q->port)->vid) < 0;
+}
+
 /* The guest's side of a queue, for one burst. */
 struct vring_tx {
 	struct port_queue *q;

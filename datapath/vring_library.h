@@ -13,6 +13,7 @@
  */
 
 /* The operations of struct port_ops. Thread: the lcore that owns q. */
+bool vring_library_rx_arm(struct port_queue *q, unsigned int lcore);
 void vring_library_rx(struct port_queue *q, struct burst *b);
 void vring_library_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n);
 

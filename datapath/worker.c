@@ -3,28 +3,36 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
+#include "datapath/doze.h"
 #include "datapath/forward.h"
 #include "datapath/inbox.h"
+#include "datapath/memory.h"
 #include "datapath/park.h"
 #include "datapath/rcu.h"
 #include "datapath/snapshot.h"
 #include "datapath/stats.h"
 
-/* Idle time before the first nap, and the naps' length: doubled from the first to the last. */
+/*
+ * Idle time before the first nap, and the naps' length: doubled from the first to the last, after which the
+ * lcore sleeps until it is woken; or, where something that it polls cannot wake it, naps on.
+ */
 #define WORKER_AWAKE_US 50
 #define WORKER_NAP_FIRST_US 10
-#define WORKER_NAP_LAST_US 200
+#define WORKER_NAP_LAST_US 80
+#define WORKER_NAP_ON_US 200
 
 /*
  * A queue that was found empty so many times in a row is cold: it costs a busy lcore nothing more
@@ -32,6 +40,8 @@
  * that found nothing looks at all of them.
  */
 #define WORKER_COLD 64
+#define WORKER_AWAY 254 /* the lcore does not have it yet */
+#define WORKER_COMES 255 /* nor looks at it before its inbox is empty */
 #define WORKER_SWEEP_US 50
 #define WORKER_POLLS_MAX (DP_PORTS_MAX * DP_QUEUES_MAX)
 
@@ -39,10 +49,22 @@ struct worker {
 	struct dp_lcore_stats stats; /* writer: this lcore */
 	bool idle_sleep;
 	uint64_t sweep_cycles, swept_at;
+	uint64_t charged_at; /* time until then was put to some queue's account, or to nobody's */
 	uint64_t generation; /* of the snapshot that the next three are about */
 	unsigned int n_hot;
 	uint16_t hot[WORKER_POLLS_MAX]; /* indices into its poll list */
 	uint8_t empty[WORKER_POLLS_MAX]; /* of each: in vain so many times; WORKER_COLD: is cold */
+	unsigned int n_away; /* queues in its poll list that it does not have yet */
+	/* The queue that it gives away; NULL: none. What is below is set before; writer of all: control. */
+	_Atomic(struct port_queue *) leaving;
+	uint64_t leaving_generation; /* of the snapshot in which it is another's */
+	uint8_t leaving_to;
+	enum {
+		GIVE_BEGINS,
+		GIVE_WAITS,
+		GIVE_ENDS
+	} give; /* how far it is with that */
+	uint64_t give_token, left_tsc;
 	struct burst burst;
 	struct forward forward;
 } __rte_cache_aligned;
@@ -60,6 +82,7 @@ worker_poll(struct worker *w, const struct snapshot *snap, const struct snap_pol
 	const struct port_ops *ops;
 	struct burst *b = &w->burst;
 	uint16_t taken;
+	uint64_t now;
 
 	burst_clear(b);
 	poll->rx(poll->queue, b);
@@ -70,6 +93,9 @@ worker_poll(struct worker *w, const struct snapshot *snap, const struct snap_pol
 	if (ops->rx_done != NULL)
 		ops->rx_done(poll->queue, b, taken);
 	burst_release(b);
+	now = rte_rdtsc();
+	stats_add(&poll->queue->stats.busy_cycles, now - w->charged_at);
+	w->charged_at = now;
 	return taken;
 }
 
@@ -112,8 +138,80 @@ worker_sweep(struct worker *w, const struct snapshot *snap)
 		in += moved;
 		w->empty[i] = 0;
 		w->hot[w->n_hot++] = (uint16_t)i;
+		if (w->idle_sleep && poll[i].queue->port->ops->rx_disarm != NULL)
+			poll[i].queue->port->ops->rx_disarm(poll[i].queue);
 	}
 	return in;
+}
+
+/* A new snapshot: what it polls may be something else. */
+static void
+worker_adopt(struct worker *w, const struct snapshot *snap, uint64_t now)
+{
+	unsigned int lcore = w->forward.lcore, i;
+
+	w->generation = snap->generation;
+	w->n_hot = 0;
+	memset(w->empty, WORKER_COLD, snap->lcore[lcore].n);
+	w->swept_at = now - w->sweep_cycles;
+	w->n_away = 0;
+	for (i = 0; i < snap->lcore[lcore].n; i++) {
+		const struct snap_poll *poll = &snap->lcore[lcore].poll[i];
+
+		if (likely(poll->sp->owner[poll->queue->index] == lcore))
+			continue;
+		w->empty[i] = WORKER_AWAY;
+		w->n_away++;
+	}
+}
+
+/* A step of giving a queue away, at the end of a round: see table_move(). */
+static __rte_noinline void
+worker_give(struct worker *w, struct port_queue *q, uint64_t now)
+{
+	if (w->generation < w->leaving_generation)
+		return;
+	switch (w->give) {
+	case GIVE_BEGINS:
+		w->left_tsc = now;
+		w->give_token = rte_rcu_qsbr_start(rcu_qsbr);
+		w->give = GIVE_WAITS;
+		break;
+	case GIVE_WAITS:
+		if (rte_rcu_qsbr_check(rcu_qsbr, w->give_token, false) == 1)
+			w->give = GIVE_ENDS;
+		break;
+	case GIVE_ENDS: /* the inbox was emptied since */
+		park_release(q, w->forward.lcore);
+		w->give = GIVE_BEGINS;
+		q->left_tsc = w->left_tsc;
+		atomic_store(&w->leaving, NULL);
+		atomic_store(&q->lcore, w->leaving_to);
+		break;
+	}
+}
+
+/* The end of a round in which there are queues that come to this lcore. */
+static __rte_noinline void
+worker_receive(struct worker *w, const struct snapshot *snap)
+{
+	unsigned int lcore = w->forward.lcore, i;
+	int64_t pause;
+
+	for (i = 0; i < snap->lcore[lcore].n; i++) {
+		struct port_queue *q = snap->lcore[lcore].poll[i].queue;
+
+		if (w->empty[i] == WORKER_COMES) {
+			w->empty[i] = WORKER_COLD;
+			w->n_away--;
+			park_adopt(q, lcore);
+			/* Clocks of two CPUs may differ a little. */
+			pause = (int64_t)(rte_rdtsc() - q->left_tsc);
+			atomic_store(&q->pause_cycles, pause > 0 ? (uint64_t)pause : 1);
+		} else if (w->empty[i] == WORKER_AWAY && atomic_load(&q->lcore) == lcore) {
+			w->empty[i] = WORKER_COMES;
+		}
+	}
 }
 
 /* One look at what this lcore has to do. Returns how many frames that moved. */
@@ -122,13 +220,11 @@ worker_round(struct worker *w, uint64_t now)
 {
 	const struct snapshot *snap = atomic_load_explicit(&snapshot_current, memory_order_acquire);
 	unsigned int lcore = w->forward.lcore, in;
+	struct port_queue *leaving;
 
-	if (unlikely(snap->generation != w->generation)) {
-		w->generation = snap->generation;
-		w->n_hot = 0;
-		memset(w->empty, WORKER_COLD, snap->lcore[lcore].n);
-		w->swept_at = now - w->sweep_cycles;
-	}
+	w->charged_at = now;
+	if (unlikely(snap->generation != w->generation))
+		worker_adopt(w, snap, now);
 	in = worker_poll_hot(w, snap);
 	if (in == 0 || now - w->swept_at >= w->sweep_cycles) {
 		in += worker_sweep(w, snap);
@@ -136,7 +232,15 @@ worker_round(struct worker *w, uint64_t now)
 	}
 	stats_add(&w->stats.packets, in);
 	in += park_run(&w->forward, snap, &w->burst);
-	return in + (workers.n > 1 ? inbox_take(lcore) : 0);
+	if (workers.n == 1)
+		return in;
+	in += inbox_take(lcore);
+	leaving = atomic_load_explicit(&w->leaving, memory_order_acquire);
+	if (unlikely(leaving != NULL))
+		worker_give(w, leaving, now);
+	if (unlikely(w->n_away != 0))
+		worker_receive(w, snap);
+	return in + (leaving != NULL || w->n_away != 0);
 }
 
 /* Sleeps for a moment; nothing wakes it, so `nap_us` bounds what it adds to a frame's latency. */
@@ -151,6 +255,53 @@ worker_nap(struct worker *w, unsigned int nap_us)
 	stats_add(&w->stats.naps, 1);
 }
 
+/* Whether everything that may come will wake the lcore. */
+static bool
+worker_arm(const struct worker *w, const struct snapshot *snap)
+{
+	unsigned int lcore = w->forward.lcore, i;
+
+	if (!park_is_idle(lcore) || (workers.n > 1 && !inbox_is_empty(lcore)))
+		return false;
+	for (i = 0; i < snap->lcore[lcore].n; i++) {
+		struct port_queue *q = snap->lcore[lcore].poll[i].queue;
+
+		if (q->port->ops->rx_arm == NULL || !q->port->ops->rx_arm(q, lcore))
+			return false;
+	}
+	return true;
+}
+
+/* Sleeps until there is something to do. Returns false where nothing would wake it, so that it must not. */
+static bool
+worker_sleep(struct worker *w)
+{
+	const struct snapshot *snap = atomic_load_explicit(&snapshot_current, memory_order_acquire);
+	unsigned int lcore = w->forward.lcore, in;
+	bool armed;
+
+	if (snap->generation != w->generation)
+		return true;
+	if (!worker_arm(w, snap))
+		return false;
+	doze_begin(lcore);
+	/* What came before that is found by looking once more, at everything. */
+	w->n_hot = 0;
+	memset(w->empty, WORKER_COLD, snap->lcore[lcore].n);
+	in = worker_sweep(w, snap);
+	stats_add(&w->stats.packets, in);
+	armed = worker_arm(w, snap);
+	if (in == 0 && armed && snap == atomic_load(&snapshot_current) &&
+	    !atomic_load(&workers.stop)) {
+		rcu_offline(lcore);
+		doze_wait(lcore);
+		rcu_online(lcore);
+		stats_add(&w->stats.sleeps, 1);
+	}
+	doze_end(lcore);
+	return armed || in > 0;
+}
+
 static int
 worker_main(void *arg)
 {
@@ -163,6 +314,7 @@ worker_main(void *arg)
 	snprintf(name, sizeof(name), "sluice/%u", lcore);
 	pthread_setname_np(pthread_self(), name);
 	prctl(PR_SET_TIMERSLACK, 1);
+	__atomic_store_n(&w->stats.tid, gettid(), __ATOMIC_RELAXED);
 	rcu_online(lcore);
 	while (!atomic_load_explicit(&workers.stop, memory_order_relaxed)) {
 		unsigned int moved = worker_round(w, then);
@@ -174,9 +326,17 @@ worker_main(void *arg)
 			busy_at = now;
 			nap_us = WORKER_NAP_FIRST_US;
 		} else if (w->idle_sleep && now - busy_at > awake_cycles) {
-			worker_nap(w, nap_us);
-			nap_us = RTE_MIN(2 * nap_us, (unsigned int)WORKER_NAP_LAST_US);
-			now = rte_rdtsc();
+			if (nap_us <= WORKER_NAP_LAST_US) {
+				worker_nap(w, nap_us);
+				nap_us *= 2;
+				now = rte_rdtsc();
+			} else if (worker_sleep(w)) {
+				busy_at = now = rte_rdtsc();
+				nap_us = WORKER_NAP_FIRST_US;
+			} else {
+				worker_nap(w, WORKER_NAP_ON_US);
+				now = rte_rdtsc();
+			}
 		}
 		stats_add(&w->stats.total_cycles, now - then);
 		stats_add(&w->stats.rounds, 1);
@@ -194,8 +354,8 @@ worker_start(const struct dp_config *config)
 
 	for (lcore = 1; lcore <= config->n_lcores; lcore++) {
 		const struct dp_lcore_config *c = &config->lcore[lcore - 1];
-		struct worker *w =
-			rte_zmalloc_socket("worker", sizeof(*w), RTE_CACHE_LINE_SIZE, c->node);
+		struct worker *w = rte_zmalloc_socket("worker", sizeof(*w), RTE_CACHE_LINE_SIZE,
+						      memory_node(c->node));
 
 		if (w == NULL)
 			goto err_stop;
@@ -214,6 +374,9 @@ worker_start(const struct dp_config *config)
 		if (ret < 0)
 			goto err_stop;
 	}
+	for (lcore = 1; lcore <= workers.n; lcore++)
+		while (__atomic_load_n(&workers.of[lcore]->stats.tid, __ATOMIC_RELAXED) == 0)
+			sched_yield();
 	return 0;
 
 err_stop:
@@ -227,6 +390,7 @@ worker_stop(void)
 	unsigned int lcore;
 
 	atomic_store(&workers.stop, true);
+	doze_wake_all();
 	for (lcore = 1; lcore <= DP_LCORES_MAX; lcore++) {
 		if (workers.of[lcore] == NULL)
 			continue;
@@ -235,6 +399,16 @@ worker_stop(void)
 		workers.of[lcore] = NULL;
 	}
 	workers.n = 0;
+}
+
+void
+worker_leave(unsigned int lcore, struct port_queue *q, uint64_t generation, uint8_t to)
+{
+	struct worker *w = workers.of[lcore];
+
+	w->leaving_generation = generation;
+	w->leaving_to = to;
+	atomic_store(&w->leaving, q);
 }
 
 int
@@ -253,7 +427,9 @@ worker_stats(unsigned int lcore, struct dp_lcore_stats *stats)
 		.total_cycles = __atomic_load_n(&from->total_cycles, __ATOMIC_RELAXED),
 		.packets = __atomic_load_n(&from->packets, __ATOMIC_RELAXED),
 		.rounds = __atomic_load_n(&from->rounds, __ATOMIC_RELAXED),
+		.tid = __atomic_load_n(&from->tid, __ATOMIC_RELAXED),
 		.naps = __atomic_load_n(&from->naps, __ATOMIC_RELAXED),
+		.sleeps = __atomic_load_n(&from->sleeps, __ATOMIC_RELAXED),
 	};
 	return 0;
 }

@@ -2,7 +2,7 @@
 #ifndef DATAPATH_WORKER_H
 #define DATAPATH_WORKER_H
 
-#include "datapath/dp.h"
+#include "datapath/port.h"
 
 /*
  * The forwarding lcores: one endless loop each, over what the current snapshot has it poll.
@@ -17,6 +17,10 @@ int worker_start(const struct dp_config *config);
 
 /* Ends the loops and waits for them. */
 void worker_stop(void);
+
+/* Has the lcore give a queue to another one, as soon as it has the snapshot that says so; one at a time.
+ * Thread: control. */
+void worker_leave(unsigned int lcore, struct port_queue *q, uint64_t generation, uint8_t to);
 
 /* As dp_lcore_stats(). */
 int worker_stats(unsigned int lcore, struct dp_lcore_stats *stats);

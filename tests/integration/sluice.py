@@ -63,6 +63,13 @@ class Sluiced:
         except OSError:
             return False
 
+    def thread(self, name):
+        """The kernel's number of a thread."""
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            if (task / "comm").read_text(encoding="ascii").strip() == name:
+                return int(task.name)
+        raise AssertionError(f"no thread {name}")
+
     def alive(self):
         return self.process.alive() and self.answers()
 

@@ -81,6 +81,7 @@ class Virtqueue:
         self.desc, self.driver, self.device = (memory.take(part(size)) for part in self.parts)
         self.kick = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.call = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.kicks = 0
         self.order = []  # ids in the order in which they were added
         self.restart(start)
 
@@ -88,6 +89,9 @@ class Virtqueue:
         raise NotImplementedError
 
     def take_used(self):
+        raise NotImplementedError
+
+    def is_wanted(self):
         raise NotImplementedError
 
     def close(self):
@@ -101,6 +105,11 @@ class Virtqueue:
         self.memory.words[offset // 2] = value
 
     def notify(self):
+        """Where the device wants it, as it says when all else is written (the system call before is a barrier)."""
+        os.sched_yield()
+        if not self.is_wanted():
+            return
+        self.kicks += 1
         with contextlib.suppress(BlockingIOError):
             os.eventfd_write(self.kick, 1)
 
@@ -170,8 +179,16 @@ class SplitQueue(Virtqueue):
         self.next = (self.next + 1) & 0xFFFF
 
     def publish(self):
+        self.published = self.word(self.driver + 2)
         self.set_word(self.driver + 2, self.next)
         self.notify()
+
+    def is_wanted(self):
+        """vring_need_event() of linux/virtio_ring.h, or the flag."""
+        if self.event_idx:
+            event = self.word(self.device + 4 + 8 * self.size)
+            return (self.next - event - 1) & 0xFFFF < (self.next - self.published) & 0xFFFF
+        return not self.word(self.device) & 1
 
     def used_index(self):
         return self.word(self.device + 2)
@@ -260,6 +277,12 @@ class PackedQueue(Virtqueue):
             self.set_word(at, flags)
         self.held.clear()
         self.notify()
+
+    def is_wanted(self):
+        """The device's event suppression area: 1 is "disabled". It never asks for one descriptor's alone."""
+        flags = self.word(self.device + 2)
+        assert flags in (0, 1), f"event flags {flags}"
+        return flags == 0
 
     def take_used(self):
         if self.batch is None:

@@ -121,7 +121,7 @@ fake_reset(void)
 	fake.rings = 2;
 	fake_map(0);
 	for (i = 0; i < FAKE_RINGS; i++)
-		fake.ring[i].callfd = -1;
+		fake.ring[i].callfd = fake.ring[i].kickfd = -1;
 	for (i = 0; i < FAKE_VIDS; i++)
 		conns[i] = (struct fake_conn){.fd = -1};
 }

@@ -130,7 +130,7 @@ add_port(uint16_t id, uint16_t access, bool has_mac, const struct dp_rules *more
 	for (q = 0; q < PAIRS; q++) {
 		f->queue[q].port = &f->base;
 		f->queue[q].index = q;
-		f->queue[q].lcore_ctl = LCORE;
+		port_queue_give(&f->queue[q], LCORE);
 	}
 	if (more != NULL)
 		f->base.rules_ctl = *more;

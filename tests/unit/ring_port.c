@@ -42,7 +42,7 @@ __wrap_rte_vhost_get_vhost_vring(int vid, uint16_t number, struct rte_vhost_vrin
 {
 	const struct guest_ring *g = &ports[vid]->guest[number];
 
-	*vring = (struct rte_vhost_vring){.size = g->size, .callfd = g->call_fd};
+	*vring = (struct rte_vhost_vring){.size = g->size, .callfd = g->call_fd, .kickfd = -1};
 	vring->desc = g->packed ? (void *)g->desc : g->split.desc;
 	vring->avail = g->packed ? (void *)g->driver : g->split.avail;
 	vring->used = g->packed ? (void *)g->device : g->split.used;

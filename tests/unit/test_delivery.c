@@ -98,8 +98,8 @@ a_port_of_another_lcore_is_reached_through_its_inbox(void **state)
 	add_port(1, 0, true, NULL);
 	add_port(2, 0, true, NULL);
 	add_port(UPLINK, 0, false, NULL);
-	fakes[2].queue[0].lcore_ctl = 2;
-	fakes[UPLINK].queue[0].lcore_ctl = 2;
+	port_queue_give(&fakes[2].queue[0], 2);
+	port_queue_give(&fakes[UPLINK].queue[0], 2);
 	assert_int_equal(table_publish(), 0);
 	add_frame(&f);
 	forward(1);
@@ -130,7 +130,7 @@ inboxes_settle_when_they_are_emptied(void **state)
 	(void)state;
 	add_port(1, 0, true, NULL);
 	add_port(2, 0, true, NULL);
-	fakes[2].queue[0].lcore_ctl = 2;
+	port_queue_give(&fakes[2].queue[0], 2);
 	assert_int_equal(table_publish(), 0);
 	add_frame(&f);
 	forward(1);
@@ -151,7 +151,7 @@ what_a_full_inbox_does_not_take_is_counted(void **state)
 	(void)state;
 	add_port(1, 0, true, NULL);
 	add_port(2, 0, true, NULL);
-	fakes[2].queue[0].lcore_ctl = 2;
+	port_queue_give(&fakes[2].queue[0], 2);
 	assert_int_equal(table_publish(), 0);
 	for (; sent < INBOX_SIZE + BURST_MAX; sent += BURST_MAX) {
 		for (i = 0; i < BURST_MAX; i++)
@@ -226,9 +226,9 @@ add_pairs(uint8_t lcore0, uint8_t lcore1, uint8_t lcore2)
 	add_port(1, 0, true, NULL);
 	add_port(2, 0, true, NULL);
 	fakes[2].base.n_queues = PAIRS;
-	fakes[2].queue[0].lcore_ctl = lcore0;
-	fakes[2].queue[1].lcore_ctl = lcore1;
-	fakes[2].queue[2].lcore_ctl = lcore2;
+	port_queue_give(&fakes[2].queue[0], lcore0);
+	port_queue_give(&fakes[2].queue[1], lcore1);
+	port_queue_give(&fakes[2].queue[2], lcore2);
 	assert_int_equal(table_publish(), 0);
 }
 

@@ -27,7 +27,7 @@ expired(uint16_t id)
 static void
 give_to_other(uint16_t id)
 {
-	fakes[id].queue[0].lcore_ctl = OTHER;
+	port_queue_give(&fakes[id].queue[0], OTHER);
 	assert_int_equal(table_publish(), 0);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A direct port's rings: what each message takes from the lcores, for its time, and gives back. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -374,17 +375,37 @@ another_call_descriptor_leaves_the_ring(void **state)
 static void
 another_kick_descriptor_leaves_the_ring(void **state)
 {
-	int fd = eventfd(0, 0);
+	int fd = eventfd(0, 0), other = eventfd(0, 0), own;
 
 	(void)state;
 	pre_fd(VU_SET_VRING_KICK, 1, fd);
 	set_state(1, 0);
 	assert_int_equal(fake_live(), ALL);
 	set_state(1, 1);
+	fake.ring[1].kickfd = fd;
 	post();
 	assert_int_equal(fake_live(), ALL);
 	assert_string_equal(fake_log(), "");
+	/* We have one of our own, which stays open until no lcore can wait for it. */
+	own = v->ring[1].kick_fd;
+	assert_true(own >= 0 && own != fd);
 	close(fd);
+	pre_fd(VU_SET_VRING_KICK, 1, other);
+	assert_string_equal(fake_log(), "grace");
+	assert_int_equal(v->ring[1].kick_fd, -1);
+	assert_int_equal(fcntl(own, F_GETFD), -1);
+	set_state(1, 0);
+	set_state(1, 1);
+	fake.ring[1].kickfd = other;
+	post();
+	own = v->ring[1].kick_fd;
+	assert_int_not_equal(fcntl(own, F_GETFD), -1);
+	/* It goes with the ring. */
+	fake_log();
+	pre_ring(VU_SET_VRING_ENABLE, 1, 0);
+	post();
+	assert_int_equal(fcntl(own, F_GETFD), -1);
+	close(other);
 }
 
 static void
