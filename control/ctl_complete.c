@@ -149,7 +149,7 @@ offer_values(const struct line *line, const char *lead, const char *value,
 		offer_words(line, leader, value, param->words);
 	else if (param->type == PARAM_BOOL)
 		offer_words(line, leader, value, "true false");
-	else if (param->type == PARAM_NODE)
+	else if (param->type == PARAM_NODE || param->type == PARAM_LCORES)
 		offer_words(line, leader, value, "auto");
 }
 

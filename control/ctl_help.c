@@ -55,6 +55,8 @@ placeholder(const struct param *param)
 		return ctl_text_format("%lld..%lld", (long long)param->min, (long long)param->max);
 	case PARAM_NODE:
 		return ctl_text_format("auto|0..%lld", (long long)param->max);
+	case PARAM_LCORES:
+		return ctl_text_format("auto|1..%lld,...", (long long)param->max);
 	case PARAM_MACS:
 		return ctl_text_format("MAC,...");
 	case PARAM_VLANS:

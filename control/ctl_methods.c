@@ -72,6 +72,7 @@ static const struct extra {
 	{"port.next_name", NULL, "sluicectl port next-name"},
 	{"port.stats", stats_options, "sluicectl port stats vm1 --queues"},
 	{"lcore.list", NULL, "sluicectl lcore list"},
+	{"lcore.rebalance", NULL, "sluicectl lcore rebalance --dry-run"},
 	{"numa.show", NULL, "sluicectl numa show"},
 	{"host.capabilities", NULL, "sluicectl --json host capabilities"},
 	{"migration.check", NULL, "sluicectl migration check --params check.json"},

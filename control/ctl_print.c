@@ -395,6 +395,7 @@ ctl_print_result(const struct ctl_screen *screen, const struct ctl_request *requ
 		{"migration.rewrite", ctl_print_domain},
 		{"capture.list", print_capture_list},
 		{"lcore.list", ctl_print_lcore_list},
+		{"lcore.rebalance", ctl_print_rebalance},
 		{"numa.show", ctl_print_numa},
 		{"host.capabilities", ctl_print_capabilities},
 	};

@@ -59,11 +59,17 @@ void ctl_print_map(const struct ctl_screen *screen, const struct ctl_request *re
 void ctl_print_domain(const struct ctl_screen *screen, const struct ctl_request *request,
 		      const json_t *result);
 
-/* ctl_print_host.c */
+/* ctl_print_numa.c */
 void ctl_print_lcore_list(const struct ctl_screen *screen, const struct ctl_request *request,
 			  const json_t *result);
 void ctl_print_numa(const struct ctl_screen *screen, const struct ctl_request *request,
 		    const json_t *result);
+
+/* ctl_print_rebalance.c */
+void ctl_print_rebalance(const struct ctl_screen *screen, const struct ctl_request *request,
+			 const json_t *result);
+
+/* ctl_print_host.c */
 void ctl_print_capabilities(const struct ctl_screen *screen, const struct ctl_request *request,
 			    const json_t *result);
 void ctl_print_version(const struct ctl_screen *screen, const struct ctl_request *request,

@@ -7,9 +7,11 @@
 
 #include "control/arrival.h"
 #include "control/drain.h"
+#include "control/lcore_watch.h"
 #include "control/load.h"
 #include "control/model.h"
 #include "control/options.h"
+#include "control/rebalance.h"
 #include "control/recorder.h"
 #include "control/rpc.h"
 #include "numa/topology.h"
@@ -21,6 +23,8 @@ struct daemon {
 	struct event_base *base;
 	struct model model;
 	struct load load;
+	struct rebalance rebalance;
+	struct lcore_watch lcore_watch;
 	struct recorder recorder;
 	struct drain_waits drain_waits;
 	struct arrivals arrivals;

@@ -7,8 +7,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/follow.h"
 #include "control/log.h"
 #include "control/report.h"
+#include "numa/cpulist.h"
 
 #define PORT_LINES_MAX 10 /* in the log, a second */
 
@@ -20,6 +22,10 @@ enum topic {
 	UPLINK_DOWN,
 	MAC_LIMIT,
 	LCORE_OVERLOAD,
+	QUEUE_MOVED,
+	PORT_REMOTE,
+	LCORE_MOVED,
+	LCORE_RETURNED,
 	PEER_REFUSED,
 	PEER_BAD_MESSAGE,
 	PORT_RING_STOPPED,
@@ -47,6 +53,10 @@ static const char *const topic_names[N_TOPICS] = {
 	[UPLINK_DOWN] = "uplink.down",
 	[MAC_LIMIT] = "mac.limit",
 	[LCORE_OVERLOAD] = "lcore.overload",
+	[QUEUE_MOVED] = "queue.moved",
+	[PORT_REMOTE] = "port.remote",
+	[LCORE_MOVED] = "lcore.moved",
+	[LCORE_RETURNED] = "lcore.returned",
 	[PEER_REFUSED] = "peer.refused",
 	[PEER_BAD_MESSAGE] = "peer.bad_message",
 	[PORT_RING_STOPPED] = "port.ring_stopped",
@@ -129,6 +139,27 @@ events_overload(struct daemon *d, const struct load_lcore *lcore)
 		   json_pack("{s:i, s:i, s:f, s:f}", "lcore", (int)lcore->stats.lcore, "cpu",
 			     (int)lcore->stats.cpu, "busy_percent", lcore->busy_percent,
 			     "cycles_per_packet", lcore->cycles_per_packet));
+}
+
+void
+events_lcore_spot(struct daemon *d, unsigned int lcore, const struct lcore_spot *spot)
+{
+	unsigned int cpu = d->model.lcore[lcore - 1].cpu;
+	char note[LCORE_WATCH_NOTE_SIZE], list[CPULIST_SIZE];
+
+	if (spot->away == LCORE_HOME) {
+		log_notice("lcore %u is back on CPU %u", lcore, cpu);
+		send_event(d, LCORE_RETURNED, events_now_ns(), NULL,
+			   json_pack("{s:i, s:i}", "lcore", (int)lcore, "cpu", (int)cpu));
+		return;
+	}
+	lcore_watch_note(&d->lcore_watch, lcore, spot, note, sizeof(note));
+	log_warning("%s", note);
+	cpulist_format(&spot->cpus, list, sizeof(list));
+	send_event(d, LCORE_MOVED, events_now_ns(), NULL,
+		   json_pack("{s:i, s:i, s:s, s:s, s:s}", "lcore", (int)lcore, "cpu", (int)cpu,
+			     "affinity", list, "reason", lcore_watch_reason(spot->away), "note",
+			     note));
 }
 
 static void
@@ -244,6 +275,29 @@ events_announced(struct daemon *d, const struct model_port *port, unsigned int r
 			     "round", (int)round, "rounds", ARRIVAL_ROUNDS));
 }
 
+void
+events_queue_moved(struct daemon *d, const struct model_port *port, unsigned int queue,
+		   unsigned int from, const char *why)
+{
+	struct dp_port_info info;
+
+	dp_port_info(port->id, &info);
+	port_log(d, port, LOG_INFO, "queue %u goes from lcore %u to lcore %u: %s", queue, from,
+		 port->lcore[queue], why);
+	send_event(d, QUEUE_MOVED, events_now_ns(), port->set.name,
+		   json_pack("{s:i, s:i, s:i, s:s, s:i}", "queue", (int)queue, "from", (int)from,
+			     "to", (int)port->lcore[queue], "reason", why, "pause_us",
+			     (int)info.queue[queue].pause_us));
+}
+
+void
+events_port_remote(struct daemon *d, const struct model_port *port, const char *placement)
+{
+	port_log(d, port, LOG_WARNING, "%s", placement);
+	send_event(d, PORT_REMOTE, events_now_ns(), port->set.name,
+		   json_pack("{s:s}", "placement", placement));
+}
+
 static void
 on_up(struct daemon *d, struct model_port *port, const struct dp_event *event)
 {
@@ -251,6 +305,7 @@ on_up(struct daemon *d, struct model_port *port, const struct dp_event *event)
 	reconnect_up(d->model.reconnect, port->id);
 	send_event(d, PORT_UP, event->time_ns, port->set.name,
 		   json_pack("{s:o}", "features", report_features(event->value)));
+	follow_port(d, port);
 }
 
 static void
@@ -342,6 +397,17 @@ on_migration_event(struct daemon *d, struct model_port *port, const struct dp_ev
 }
 
 static void
+on_disconnected(struct daemon *d, const struct model_port *port)
+{
+	struct err err;
+
+	if (dp_memory_lacks(port->set.name, &err))
+		port_log(d, port, LOG_WARNING, "%s", err.message);
+	port_log(d, port, LOG_INFO, "front-end gone");
+	reconnect_lost(d->model.reconnect, port->id);
+}
+
+static void
 on_port_event(struct daemon *d, struct model_port *port, const struct dp_event *event)
 {
 	const char *name = port->set.name;
@@ -351,8 +417,7 @@ on_port_event(struct daemon *d, struct model_port *port, const struct dp_event *
 		on_connected(d, port, event);
 		break;
 	case DP_EVENT_PORT_DISCONNECTED:
-		port_log(d, port, LOG_INFO, "front-end gone");
-		reconnect_lost(d->model.reconnect, port->id);
+		on_disconnected(d, port);
 		break;
 	case DP_EVENT_PORT_UP:
 		on_up(d, port, event);
@@ -390,6 +455,7 @@ on_port_event(struct daemon *d, struct model_port *port, const struct dp_event *
 	case DP_EVENT_UPLINK_UP:
 		port_log(d, port, LOG_INFO, "up");
 		send_event(d, UPLINK_UP, event->time_ns, name, json_object());
+		follow_port(d, port);
 		break;
 	case DP_EVENT_UPLINK_DOWN:
 		port_log(d, port, LOG_WARNING, "down");

@@ -26,6 +26,17 @@ void events_log_second(struct daemon *d);
 /* Tells subscribers that the lcore became overloaded. */
 void events_overload(struct daemon *d, const struct load_lcore *lcore);
 
+/* Tells subscribers and the log that the lcore's thread has left its CPU, or is back. */
+void events_lcore_spot(struct daemon *d, unsigned int lcore, const struct lcore_spot *spot);
+
+/* A queue is polled by another lcore than `from` now. `why`: "memory", "asked", "rebalance" or
+ * "overload". */
+void events_queue_moved(struct daemon *d, const struct model_port *port, unsigned int queue,
+			unsigned int from, const char *why);
+
+/* Queues of the port are polled from another memory node: follow_placement(). */
+void events_port_remote(struct daemon *d, const struct model_port *port, const char *placement);
+
 /* Tells subscribers that a capture has ended by itself. */
 void events_capture_stopped(struct daemon *d, const struct recording *recording);
 

@@ -15,12 +15,15 @@
 
 #include "control/daemon.h"
 #include "control/events.h"
+#include "control/follow.h"
 #include "control/ids.h"
 #include "control/lockfile.h"
 #include "control/log.h"
 #include "control/memory.h"
 #include "control/methods.h"
+#include "control/reservation.h"
 #include "numa/cpulist.h"
+#include "numa/sysfs.h"
 
 /* Exit codes; sluiced(8). */
 enum {
@@ -34,8 +37,8 @@ enum {
 
 /* What start-up finds out and dp_start() is told. */
 struct plan {
-	unsigned int n_nodes;
-	unsigned int memory_mib[DP_NODES_MAX];
+	struct memory_plan memory;
+	struct reservation reservation;
 	char control_cpus[CPULIST_SIZE];
 	struct peer_policy policy;
 };
@@ -131,6 +134,15 @@ prepare_access(struct daemon *d, struct plan *plan, struct err *err)
 }
 
 static int
+plan_memory(struct daemon *d, struct plan *plan, struct err *err)
+{
+	struct memory_ports ports = memory_ports_of(&d->model);
+
+	return memory_plan(&d->options, &d->topology, d->model.lcore, d->model.n_lcores, &ports,
+			   &plan->memory, err);
+}
+
+static int
 prepare_cpus(struct daemon *d, struct plan *plan, struct err *err)
 {
 	struct model *m = &d->model;
@@ -144,12 +156,15 @@ prepare_cpus(struct daemon *d, struct plan *plan, struct err *err)
 	if (n < 0)
 		return n;
 	m->n_lcores = n;
+	d->lcore_watch = (struct lcore_watch){
+		.sysfs = SYSFS_ROOT,
+		.topology = &d->topology,
+		.lcore = m->lcore,
+		.n_lcores = m->n_lcores,
+		.control_cpus = control_cpus,
+	};
 	cpulist_format(&control_cpus, plan->control_cpus, sizeof(plan->control_cpus));
-	n = memory_plan(&d->options, &d->topology, m->lcore, m->n_lcores, plan->memory_mib, err);
-	if (n < 0)
-		return n;
-	plan->n_nodes = n;
-	return 0;
+	return plan_memory(d, plan, err);
 }
 
 /* One lock for a control socket, and one for a state directory. */
@@ -177,16 +192,24 @@ take_locks(const struct options *o, struct err *err)
 	return paths.state[0] ? lockfile_take(paths.state, "state-dir", err) : 0;
 }
 
-/* Where memory lacks, the instance that has taken it is the better answer. */
 static int
-check_memory(const struct options *o, const struct plan *plan, struct err *err)
+check_memory(const struct plan *plan, struct err *err)
 {
 	struct hugepages pages;
-	struct lock_paths paths;
 
 	if (hugepages_read(&pages, err) < 0)
 		return -1;
-	if (memory_check(plan->memory_mib, plan->n_nodes, &pages, err) == 0)
+	return memory_check(&plan->memory, &pages, err);
+}
+
+/* What leaves nothing behind, before the locks. Where memory lacks, the instance that has taken it is the
+ * better answer. */
+static int
+check_memory_early(const struct options *o, const struct plan *plan, struct err *err)
+{
+	struct lock_paths paths;
+
+	if (o->reserve_hugepages || check_memory(plan, err) == 0)
 		return 0;
 	name_locks(o, &paths);
 	if (!o->config_check && lockfile_look(paths.control, err) == 0)
@@ -194,18 +217,52 @@ check_memory(const struct options *o, const struct plan *plan, struct err *err)
 	return -1;
 }
 
+/* What is reserved stays locked until it is in use, or given back. */
+static void
+lock_hugepages(void)
+{
+	mkdir(OPTIONS_RUN_DIR, 0755);
+	reservation_lock(OPTIONS_RUN_DIR "/hugepages.lock");
+}
+
+/* Now that the ports are known. */
+static int
+prepare_memory(struct daemon *d, struct plan *plan, struct err *err)
+{
+	const struct options *o = &d->options;
+	struct reservation *r = &plan->reservation;
+	char path[PATH_MAX];
+
+	if (plan_memory(d, plan, err) < 0)
+		return -1;
+	if (o->config_check)
+		return o->reserve_hugepages ? 0 : check_memory(plan, err);
+	snprintf(path, sizeof(path), "%s.hugepages", o->control);
+	reservation_open(r, SYSFS_ROOT, path);
+	if (o->reserve_hugepages) {
+		lock_hugepages();
+		if (reservation_take(r, plan->memory.mib, plan->memory.n_nodes, err) < 0)
+			return -1;
+	} else {
+		reservation_give_back(r);
+	}
+	return check_memory(plan, err);
+}
+
 /* Everything that can be found wrong without starting; first what leaves nothing behind. */
 static int
 prepare(struct daemon *d, struct plan *plan, struct err *err)
 {
 	if (prepare_access(d, plan, err) < 0 || prepare_cpus(d, plan, err) < 0 ||
-	    check_memory(&d->options, plan, err) < 0 || prepare_directories(d, err) < 0)
+	    check_memory_early(&d->options, plan, err) < 0 || prepare_directories(d, err) < 0)
 		return -1;
 	if (!d->options.config_check && take_locks(&d->options, err) < 0)
 		return -1;
 	if (d->options.config_check && d->model.state_dir && access(d->model.state_dir, F_OK) < 0)
 		d->model.state_dir = NULL; /* will be made */
-	return model_load(&d->model, err);
+	if (model_load(&d->model, err) < 0)
+		return -1;
+	return prepare_memory(d, plan, err);
 }
 
 /* As many descriptors as the kernel lets us have. Returns how many that is. */
@@ -234,7 +291,8 @@ start_datapath(struct daemon *d, const struct plan *plan, struct err *err)
 	config = (struct dp_config){
 		.n_lcores = d->model.n_lcores,
 		.control_cpus = plan->control_cpus,
-		.n_nodes = plan->n_nodes,
+		.n_nodes = plan->memory.n_nodes,
+		.memory_grows = plan->memory.grows,
 		.file_prefix = file_prefix,
 		.eal_args = d->options.eal,
 		.run_dir = dirname(control),
@@ -249,15 +307,24 @@ start_datapath(struct daemon *d, const struct plan *plan, struct err *err)
 			.cpu = d->model.lcore[i].cpu,
 			.node = d->model.lcore[i].node,
 		};
-	memcpy(config.memory_mib, plan->memory_mib, sizeof(config.memory_mib));
+	memcpy(config.memory_mib, plan->memory.mib, sizeof(config.memory_mib));
+	memcpy(config.memory_node, plan->memory.node, sizeof(config.memory_node));
 	snprintf(file_prefix, sizeof(file_prefix), "sluice-%ld", (long)getpid());
 	snprintf(doorbell, sizeof(doorbell), "%s.bell", d->options.control);
 	rc = dp_start(&config, err);
+	reservation_unlock();
 	if (rc < 0)
 		return rc;
-	for (unsigned int i = 0; i < config.n_lcores; i++)
+	for (unsigned int i = 0; i < config.n_lcores; i++) {
+		int node = config.lcore[i].node;
+
 		log_info("lcore %u forwards on CPU %u of node %d", i + 1, config.lcore[i].cpu,
-			 config.lcore[i].node);
+			 node);
+		if (config.memory_node[node] != node)
+			log_warning("lcore %u works with memory of node %d, which is slower:"
+				    " sluiced has none of node %d",
+				    i + 1, config.memory_node[node], node);
+	}
 	log_info("all else runs on CPUs %s", config.control_cpus);
 	return 0;
 }
@@ -296,6 +363,12 @@ on_overload(const struct load_lcore *lcore, void *arg)
 }
 
 static void
+on_lcore_spot(unsigned int lcore, const struct lcore_spot *spot, void *arg)
+{
+	events_lcore_spot(arg, lcore, spot);
+}
+
+static void
 on_recording_ended(void *arg, const struct recording *recording)
 {
 	events_capture_stopped(arg, recording);
@@ -311,6 +384,9 @@ second_cb(evutil_socket_t fd, short what, void *arg)
 	events_pump(d);
 	events_log_second(d);
 	load_sample(&d->load, on_overload, d);
+	follow_second(d);
+	rebalance_second(d);
+	lcore_watch_look(&d->lcore_watch, on_lcore_spot, d);
 }
 
 static void
@@ -381,6 +457,9 @@ serve(struct daemon *d, const struct plan *plan, struct err *err)
 	rc = start_datapath(d, plan, err);
 	if (rc < 0)
 		return rc;
+	rc = lcore_watch_start(&d->lcore_watch, err);
+	if (rc < 0)
+		goto stop_datapath;
 	d->base = new_event_base();
 	rc = d->base ? 0 : err_set(err, ENOMEM, "no-memory", "no memory for the event loop");
 	if (rc < 0)
@@ -446,6 +525,10 @@ main(int argc, char **argv)
 			status = EXIT_FAILED;
 		} else if (d.options.config_check) {
 			printf("configuration ok\n");
+		}
+		if (plan.reservation.n) {
+			lock_hugepages();
+			reservation_give_back(&plan.reservation);
 		}
 	}
 	model_clear(&d.model);

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "control/events.h"
+#include "control/follow.h"
 #include "control/methods.h"
 #include "control/port_names.h"
 #include "control/report.h"
@@ -47,6 +49,19 @@ check_node(const struct topology *t, int node, struct err *err)
 			     list);
 }
 
+/* The same of an lcore. */
+static int
+check_pins(const struct model *m, const struct port_settings *set, struct err *err)
+{
+	for (unsigned int i = 0; i < set->queues; i++)
+		if (set->pin[i] > m->n_lcores)
+			return err_set_param(err, EINVAL, "bad-parameter", "lcore",
+					     "lcore: there is no lcore %u, only 1 to %u; `sluicectl"
+					     " lcore list` shows them",
+					     set->pin[i], m->n_lcores);
+	return 0;
+}
+
 static int
 next_name(const struct model *m, char name[DP_NAME_SIZE], struct err *err)
 {
@@ -74,10 +89,10 @@ METHOD(method_port_attach)
 	(void)connection;
 	if (settings_of_port(params, &set, err) < 0 ||
 	    (!strcmp(set.name, "auto") && next_name(&d->model, set.name, err) < 0) ||
-	    check_node(&d->topology, set.node, err) < 0 ||
+	    check_node(&d->topology, set.node, err) < 0 || check_pins(&d->model, &set, err) < 0 ||
 	    model_port_attach(&d->model, &set, &port, err) < 0)
 		return NULL;
-	return report_port(port);
+	return report_port(&d->model, port);
 }
 
 METHOD(method_port_detach)
@@ -111,7 +126,7 @@ METHOD(method_port_resume)
 	(void)connection;
 	if (!port || drain_resume(d, port, err) < 0)
 		return NULL;
-	return report_port(port);
+	return report_port(&d->model, port);
 }
 
 METHOD(method_port_list)
@@ -124,7 +139,7 @@ METHOD(method_port_list)
 	(void)err;
 	TAILQ_FOREACH(port, &d->model.ports, link)
 		if (!port->is_uplink)
-			json_array_append_new(list, report_port(port));
+			json_array_append_new(list, report_port(&d->model, port));
 	return list;
 }
 
@@ -133,13 +148,14 @@ METHOD(method_port_get)
 	const struct model_port *port = find_port(&d->model, params, err);
 
 	(void)connection;
-	return port ? report_port(port) : NULL;
+	return port ? report_port(&d->model, port) : NULL;
 }
 
 METHOD(method_port_set)
 {
 	struct model_port *port = find_port(&d->model, params, err);
-	struct dp_rules rules;
+	uint8_t lcore[DP_QUEUES_MAX];
+	struct port_settings set;
 
 	(void)connection;
 	if (!port)
@@ -150,11 +166,20 @@ METHOD(method_port_set)
 			" `sluicectl port set --help`");
 		return NULL;
 	}
-	rules = port->set.rules;
-	if (settings_change(params, &rules, err) < 0 ||
-	    model_port_set_rules(&d->model, port, &rules, err) < 0)
+	set = port->set;
+	memcpy(lcore, port->lcore, sizeof(lcore));
+	if (settings_change(params, &set.rules, err) < 0 ||
+	    settings_change_pins(params, &set, err) < 0 ||
+	    (json_object_get(params, "lcore") && check_pins(&d->model, &set, err) < 0) ||
+	    model_port_change(&d->model, port, &set, err) < 0)
 		return NULL;
-	return report_port(port);
+	for (unsigned int i = 0; i < port->n_lcores; i++)
+		if (port->lcore[i] != lcore[i])
+			events_queue_moved(d, port, i, lcore[i], "asked");
+	/* What is not pinned any more goes home. */
+	if (json_object_get(params, "lcore"))
+		follow_port(d, port);
+	return report_port(&d->model, port);
 }
 
 METHOD(method_port_stats)

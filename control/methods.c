@@ -31,6 +31,7 @@ static const struct {
 	{"port.next_name", method_port_next_name},
 	{"port.stats", method_port_stats},
 	{"lcore.list", method_lcore_list},
+	{"lcore.rebalance", method_lcore_rebalance},
 	{"numa.show", method_numa_show},
 	{"host.capabilities", method_host_capabilities},
 	{"migration.prepare", method_migration_prepare},

@@ -35,6 +35,7 @@ METHOD(method_port_resume);
 METHOD(method_port_next_name);
 METHOD(method_port_stats);
 METHOD(method_lcore_list);
+METHOD(method_lcore_rebalance);
 METHOD(method_numa_show);
 METHOD(method_host_capabilities);
 METHOD(method_migration_prepare);
@@ -43,6 +44,9 @@ METHOD(method_capture_start);
 METHOD(method_capture_stop);
 METHOD(method_capture_list);
 METHOD(method_events_subscribe);
+
+/* What lcore.list says of lcore i + 1; a new reference. */
+json_t *method_lcore_json(const struct daemon *d, unsigned int i);
 
 /* struct rpc_config's `call`: looks the method up, checks who asks and what, carries it out.
  * `arg` is the struct daemon. */

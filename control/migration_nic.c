@@ -32,7 +32,8 @@ mac_of(const json_t *nic)
 static int
 check_absent(const json_t *nic, struct err *err)
 {
-	static const char *const names[] = {"name", "bridge", "mode", "socket", "node", "incoming"};
+	static const char *const names[] = {"name", "bridge", "mode",	 "socket",
+					    "node", "lcore",  "incoming"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (json_object_get(nic, names[i]))

@@ -7,6 +7,7 @@
 
 #include "control/reconnect.h"
 #include "control/settings.h"
+#include "control/share.h"
 #include "control/sockpath.h"
 #include "datapath/dp.h"
 #include "numa/placement.h"
@@ -40,6 +41,8 @@ struct model_port {
 	struct err failure;
 	unsigned int n_lcores; /* of `lcore`; each counts from 1, as in dp.h */
 	uint8_t lcore[DP_QUEUES_MAX]; /* of each queue pair */
+	uint8_t node_seen[DP_QUEUES_MAX]; /* of each queue pair's memory, + 1; follow.c writes it */
+	struct share share[DP_QUEUES_MAX]; /* of each queue pair; rebalance.c writes it */
 };
 
 TAILQ_HEAD(model_bridges, model_bridge);
@@ -106,10 +109,22 @@ int model_uplink_add(struct model *m, const struct port_settings *set, struct mo
 /* Removes a port or an uplink. Errors: dp_port_del()'s and store_save()'s. */
 int model_port_del(struct model *m, struct model_port *port, struct err *err);
 
-/* Gives a port other rules. Errors: dp_port_set_rules()'s and store_save()'s; -EINVAL ("bad-state")
- * for one that could not be restored. */
-int model_port_set_rules(struct model *m, struct model_port *port, const struct dp_rules *rules,
-			 struct err *err);
+/* Gives a port the rules and the pinned lcores of `set`. Errors: dp_port_set_rules()'s,
+ * dp_port_move()'s and store_save()'s; -EINVAL ("bad-state") for one that could not be restored. */
+int model_port_change(struct model *m, struct model_port *port, const struct port_settings *set,
+		      struct err *err);
+
+/* Gives a queue pair of a port or an uplink to another lcore, counted from 1; nothing of it is
+ * written to disk. Errors: dp_port_move()'s. */
+int model_queue_move(struct model_port *port, unsigned int queue, unsigned int lcore,
+		     struct err *err);
+
+/* Is the queue pair to stay where it is? Not if it is pinned to an lcore that we do not have. */
+bool model_queue_is_pinned(const struct model *m, const struct model_port *port,
+			   unsigned int queue);
+
+/* How many queue pairs each lcore polls; lcore 1 is the first. */
+void model_count_queues(const struct model *m, unsigned int queues_on[DP_LCORES_MAX]);
 
 /*
  * The guest of an incoming port runs: it is a port as any other from now on, after a restart too.

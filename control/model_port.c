@@ -15,8 +15,8 @@ kind(const struct model_port *port)
 	return port->is_uplink ? "uplink" : "port";
 }
 
-static void
-count_queues(const struct model *m, unsigned int queues_on[DP_LCORES_MAX])
+void
+model_count_queues(const struct model *m, unsigned int queues_on[DP_LCORES_MAX])
 {
 	const struct model_port *port;
 
@@ -26,15 +26,24 @@ count_queues(const struct model *m, unsigned int queues_on[DP_LCORES_MAX])
 			queues_on[port->lcore[i] - 1]++;
 }
 
+bool
+model_queue_is_pinned(const struct model *m, const struct model_port *port, unsigned int queue)
+{
+	return port->set.pin[queue] > 0 && port->set.pin[queue] <= m->n_lcores;
+}
+
 /* Chooses an lcore for each of n queue pairs. */
 static void
 place(const struct model *m, struct model_port *port, unsigned int n)
 {
 	unsigned int queues_on[DP_LCORES_MAX];
 
-	count_queues(m, queues_on);
+	model_count_queues(m, queues_on);
 	for (unsigned int i = 0; i < n; i++) {
-		unsigned int at = placement_queue(m->lcore, m->n_lcores, queues_on, port->set.node);
+		unsigned int at =
+			model_queue_is_pinned(m, port, i) ?
+				port->set.pin[i] - 1U :
+				placement_queue(m->lcore, m->n_lcores, queues_on, port->set.node);
 
 		queues_on[at]++;
 		port->lcore[i] = at + 1;
@@ -308,28 +317,56 @@ back:
 }
 
 int
-model_port_set_rules(struct model *m, struct model_port *port, const struct dp_rules *rules,
-		     struct err *err)
+model_queue_move(struct model_port *port, unsigned int queue, unsigned int lcore, struct err *err)
 {
-	struct dp_rules old = port->set.rules;
+	int rc = port->lcore[queue] == lcore ? 0 : dp_port_move(port->id, queue, lcore, err);
+
+	if (rc == 0)
+		port->lcore[queue] = lcore;
+	return rc;
+}
+
+/* The way back from whatever model_port_change() has done. */
+static void
+change_back(struct model_port *port, const struct port_settings *old, const uint8_t *lcore)
+{
+	int rc = dp_port_set_rules(port->id, &old->rules, NULL);
+
+	for (unsigned int i = 0; i < port->n_lcores; i++)
+		rc |= model_queue_move(port, i, lcore[i], NULL);
+	if (rc != 0)
+		log_error("%s keeps a part of its new settings until sluiced restarts",
+			  port->set.name);
+	port->set = *old;
+}
+
+int
+model_port_change(struct model *m, struct model_port *port, const struct port_settings *set,
+		  struct err *err)
+{
+	struct port_settings old = port->set;
+	uint8_t lcore[DP_QUEUES_MAX];
 	int rc;
 
 	if (port->id < 0)
 		return err_set(err, EINVAL, "bad-state",
 			       "%s could not be restored (%s); remove it and make it anew",
 			       port->set.name, port->failure.message);
-	rc = dp_port_set_rules(port->id, rules, err);
+	memcpy(lcore, port->lcore, sizeof(lcore));
+	rc = dp_port_set_rules(port->id, &set->rules, err);
 	if (rc < 0)
 		return rc;
-	port->set.rules = *rules;
-	rc = model_save(m, err);
-	if (rc == 0) {
+	port->set.rules = set->rules;
+	memcpy(port->set.pin, set->pin, sizeof(set->pin));
+	for (unsigned int i = 0; rc == 0 && i < port->n_lcores; i++)
+		if (model_queue_is_pinned(m, port, i))
+			rc = model_queue_move(port, i, set->pin[i], err);
+	if (rc == 0)
+		rc = model_save(m, err);
+	if (rc == 0)
 		log_info("port %s: new settings", port->set.name);
-	} else {
-		port->set.rules = old;
-		if (dp_port_set_rules(port->id, &old, NULL) < 0)
-			log_error("%s keeps its new rules until sluiced restarts", port->set.name);
-	}
+	else
+		change_back(port, &old, lcore);
 	return rc;
 }
 

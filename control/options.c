@@ -13,7 +13,7 @@
 #include "control/conffile.h"
 #include "control/ids.h"
 #include "control/log.h"
-#include "numa/cpulist.h"
+#include "numa/placement.h"
 
 /* Beside the control socket lies the doorbell, whose name is longer by this. */
 #define BESIDE_LEN_MAX 5
@@ -89,12 +89,10 @@ set_state_dir(struct options *o, const char *value, struct err *err)
 static int
 set_lcores(struct options *o, const char *value, struct err *err)
 {
-	cpu_set_t set;
 	struct err why;
 
-	if (strcmp(value, "auto") != 0 && cpulist_parse(value, &set, &why) < 0)
-		return REFUSE("lcores", err, "lcores must be \"auto\" or a list of CPUs: %s",
-			      why.message);
+	if (placement_check_spec(value, &why) < 0)
+		return REFUSE("lcores", err, "%s", why.message);
 	set_text(&o->lcores, value);
 	return 0;
 }
@@ -129,6 +127,24 @@ set_memory(struct options *o, const char *value, struct err *err)
 	return 0;
 }
 
+/* One of two words; *second says which. */
+static int
+set_either(const char *key, const char *value, const char *word, const char *word2, bool *second,
+	   struct err *err)
+{
+	if (strcmp(value, word) != 0 && strcmp(value, word2) != 0)
+		return REFUSE(key, err, "%s must be \"%s\" or \"%s\", not \"%s\"", key, word, word2,
+			      value);
+	*second = !strcmp(value, word2);
+	return 0;
+}
+
+static int
+set_reserve_hugepages(struct options *o, const char *value, struct err *err)
+{
+	return set_either("reserve-hugepages", value, "no", "yes", &o->reserve_hugepages, err);
+}
+
 static int
 set_park_memory(struct options *o, const char *value, struct err *err)
 {
@@ -156,18 +172,6 @@ set_group(struct options *o, const char *value, struct err *err)
 	return 0;
 }
 
-/* One of two words; *second says which. */
-static int
-set_either(const char *key, const char *value, const char *word, const char *word2, bool *second,
-	   struct err *err)
-{
-	if (strcmp(value, word) != 0 && strcmp(value, word2) != 0)
-		return REFUSE(key, err, "%s must be \"%s\" or \"%s\", not \"%s\"", key, word, word2,
-			      value);
-	*second = !strcmp(value, word2);
-	return 0;
-}
-
 static int
 set_group_access(struct options *o, const char *value, struct err *err)
 {
@@ -184,6 +188,12 @@ static int
 set_idle(struct options *o, const char *value, struct err *err)
 {
 	return set_either("idle", value, "poll", "sleep", &o->idle_sleep, err);
+}
+
+static int
+set_rebalance(struct options *o, const char *value, struct err *err)
+{
+	return set_either("rebalance", value, "auto", "off", &o->rebalance_off, err);
 }
 
 static int
@@ -275,9 +285,15 @@ static const struct key keys[] = {
 	{"state-dir", "DIR",
 	 "where bridges and ports are remembered, or \"none\"\n[" OPTIONS_STATE_DIR "]",
 	 set_state_dir, NULL},
-	{"lcores", "LIST", "CPUs that forward, such as 2-5, or \"auto\" [auto]", set_lcores, NULL},
+	{"lcores", "LIST",
+	 "CPUs that forward, such as 2-5, or \"auto\", or so many of\n"
+	 "each memory node: auto:2, auto:2,0,1 [auto]",
+	 set_lcores, NULL},
 	{"memory", "MiB[,MiB...]", "hugepage memory for each node, or \"auto\" [auto]", set_memory,
 	 NULL},
+	{"reserve-hugepages", "yes|no",
+	 "have the kernel reserve the hugepages that lack, and\ngive them back in the end [no]",
+	 set_reserve_hugepages, NULL},
 	{"park-memory", "MiB", "most memory for frames of guests between two hosts [64]",
 	 set_park_memory, NULL},
 	{"group", "NAME", "group that may use the control socket [" OPTIONS_GROUP "]", set_group,
@@ -286,6 +302,8 @@ static const struct key keys[] = {
 	{"datapath", "direct|library",
 	 "who handles guests' rings: sluice, or DPDK's library [direct]", set_datapath, NULL},
 	{"idle", "poll|sleep", "what a CPU without work does [poll]", set_idle, NULL},
+	{"rebalance", "auto|off", "queues of a CPU that has too much go to others [auto]",
+	 set_rebalance, NULL},
 	{"ovsdb", "TARGET", "not in this version", set_ovsdb, NULL},
 	{"eal", "\"ARGS\"", "more arguments for DPDK's EAL", set_eal, NULL},
 	{"log-level", "LEVEL", "error, warning, notice, info or debug [info]", set_log_level, NULL},

@@ -34,14 +34,16 @@ struct options {
 	char *control;
 	struct options_list socket_dirs; /* at least one */
 	char *state_dir; /* "none": no state */
-	char *lcores; /* "auto" or a CPU list */
+	char *lcores; /* placement_check_spec() has passed it */
 	unsigned int n_memory; /* 0: auto */
 	unsigned int memory_mib[DP_NODES_MAX];
+	bool reserve_hugepages;
 	char *group; /* NULL: OPTIONS_GROUP if there is one */
 	bool group_reads_only;
 	unsigned int park_mib; /* most memory for parked frames */
 	bool library; /* datapath of ports that say nothing else */
 	bool idle_sleep;
+	bool rebalance_off; /* queues change lcores only when asked to */
 	char *eal;
 	int log_level;
 	char *socket_group; /* NULL: OPTIONS_SOCKET_GROUP if there is one */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "control/daemon.h"
+#include "control/follow.h"
 
 /* By bit number, as the virtio specification and Linux's headers name them. */
 /* clang-format off */
@@ -171,7 +172,13 @@ set_stopped(json_t *queue, const char *name, const char *reason)
 }
 
 static json_t *
-queues_json(const struct dp_port_info *info)
+int_or_null(int value)
+{
+	return value < 0 ? json_null() : json_integer(value);
+}
+
+static json_t *
+queues_json(const struct model *m, const struct model_port *port, const struct dp_port_info *info)
 {
 	json_t *queues = json_array();
 
@@ -182,6 +189,9 @@ queues_json(const struct dp_port_info *info)
 					  info->is_uplink ||
 						  (q->enabled_to_guest && q->enabled_from_guest));
 
+		json_object_set_new(queue, "memory_node", int_or_null(q->node));
+		json_object_set_new(queue, "pinned",
+				    json_boolean(model_queue_is_pinned(m, port, i)));
 		if (info->drain != DP_DRAIN_NONE)
 			json_object_set_new(queue, "drained", json_boolean(q->drained));
 		set_stopped(queue, "stopped_to_guest", q->stopped_to_guest);
@@ -191,15 +201,10 @@ queues_json(const struct dp_port_info *info)
 	return queues;
 }
 
-static json_t *
-int_or_null(int value)
-{
-	return value < 0 ? json_null() : json_integer(value);
-}
-
 /* What ports and uplinks show alike. */
 static void
-add_common(json_t *o, const struct model_port *port, const struct dp_port_info *info)
+add_common(json_t *o, const struct model *m, const struct model_port *port,
+	   const struct dp_port_info *info)
 {
 	if (!json_object_get(o, "vlan"))
 		json_object_set_new(o, "vlan", json_null());
@@ -208,19 +213,20 @@ add_common(json_t *o, const struct model_port *port, const struct dp_port_info *
 	json_object_set_new(o, "state", json_string(report_state(port, info)));
 	if (port->id < 0)
 		json_object_set_new(o, "failure", json_string(port->failure.message));
-	json_object_set_new(o, "queues", queues_json(info));
+	json_object_set_new(o, "queues", queues_json(m, port, info));
+	json_object_set_new(o, "placement", follow_placement(m, port, info));
 	json_object_set_new(o, "stats", total_stats(port, info));
 }
 
 json_t *
-report_port(const struct model_port *port)
+report_port(const struct model *m, const struct model_port *port)
 {
 	json_t *o = settings_port_json(&port->set);
 	struct dp_port_info info;
 	json_t *peer = json_null(), *connected = json_null();
 
 	read_info(port, &info);
-	add_common(o, port, &info);
+	add_common(o, m, port, &info);
 	json_object_set_new(o, "datapath", json_string(info.library ? "library" : "direct"));
 	if (info.connected)
 		peer = json_pack("{s:i, s:I}", "pid", (int)info.peer_pid, "uid",
@@ -230,6 +236,7 @@ report_port(const struct model_port *port)
 	json_object_set_new(o, "peer", peer);
 	json_object_set_new(o, "connected_s", connected);
 	json_object_set_new(o, "guest_node", int_or_null(info.node));
+	json_object_set_new(o, "memory_bytes", json_integer((json_int_t)info.memory_bytes));
 	json_object_set_new(o, "features", report_features(info.negotiated));
 	json_object_set_new(o, "features_offered", json_sprintf("0x%" PRIx64, port->features));
 	json_object_set_new(o, "owner", json_string("rpc"));
@@ -252,13 +259,13 @@ report_recording(const struct recording *rec)
 }
 
 json_t *
-report_uplink(const struct model_port *port)
+report_uplink(const struct model *m, const struct model_port *port)
 {
 	json_t *o = settings_uplink_json(&port->set);
 	struct dp_port_info info;
 
 	read_info(port, &info);
-	add_common(o, port, &info);
+	add_common(o, m, port, &info);
 	json_object_set_new(o, "driver", json_string(info.driver));
 	json_object_set_new(o, "node", int_or_null(info.node));
 	json_object_set_new(o, "link_mbps",

@@ -262,6 +262,37 @@ check_node(const struct param *p, const json_t *value, struct err *err)
 }
 
 static int
+check_lcore(const struct param *p, const json_t *value, struct err *err)
+{
+	if (json_is_null(value) ||
+	    (json_is_string(value) && !strcmp(json_string_value(value), "auto")) ||
+	    (json_is_integer(value) && json_integer_value(value) >= p->min &&
+	     json_integer_value(value) <= p->max))
+		return 0;
+	return REFUSE(p, err, "%s must be \"auto\", an lcore from %lld to %lld, or a list of these",
+		      p->name, (long long)p->min, (long long)p->max);
+}
+
+static int
+check_lcores(const struct param *p, const json_t *value, struct err *err)
+{
+	size_t i;
+	json_t *element;
+
+	if (!json_is_array(value))
+		return check_lcore(p, value, err);
+	if (json_array_size(value) < 1 || json_array_size(value) > SCHEMA_QUEUES_MAX)
+		return REFUSE(p, err, "%s may have 1 to %d entries, it has %zu", p->name,
+			      SCHEMA_QUEUES_MAX, json_array_size(value));
+	json_array_foreach(value, i, element)
+	{
+		if (check_lcore(p, element, err) < 0)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int
 check_value(const struct param *p, const json_t *value, struct err *err)
 {
 	switch (p->type) {
@@ -285,6 +316,8 @@ check_value(const struct param *p, const json_t *value, struct err *err)
 		return check_vlans(p, value, err);
 	case PARAM_NODE:
 		return check_node(p, value, err);
+	case PARAM_LCORES:
+		return check_lcores(p, value, err);
 	case PARAM_WORDS:
 		return check_list(p, value, p->max, check_word, err);
 	case PARAM_TEXT:
@@ -343,9 +376,18 @@ int_of_text(const char *text)
 	return json_integer(n);
 }
 
-/* "a,b" -> the list ["a", "b"], of numbers where `numbers`; "" -> []. NULL: a bad number. */
+/* "2" -> 2, "auto" -> "auto" */
 static json_t *
-list_of_text(const char *text, bool numbers)
+int_or_word(const char *text)
+{
+	json_t *value = int_of_text(text);
+
+	return value ? value : json_string(text);
+}
+
+/* "a,b" -> the list ["a", "b"], each as `read` makes it; "" -> []. NULL: one that it does not read. */
+static json_t *
+list_of_text(const char *text, json_t *(*read)(const char *word))
 {
 	json_t *list = json_array();
 
@@ -353,8 +395,7 @@ list_of_text(const char *text, bool numbers)
 		size_t n = strcspn(text, ",");
 		char *word = strndup(text, n);
 
-		if (json_array_append_new(list, numbers ? int_of_text(word) : json_string(word)) <
-		    0) {
+		if (json_array_append_new(list, read(word)) < 0) {
 			free(word);
 			json_decref(list);
 			return NULL;
@@ -379,17 +420,20 @@ schema_value(const struct param *param, const char *text, struct err *err)
 			value = json_boolean(text[0] == 't');
 		break;
 	case PARAM_NODE:
-		value = int_of_text(text);
-		if (!value)
-			value = json_string(text);
+		value = int_or_word(text);
+		break;
+	case PARAM_LCORES:
+		value = strchr(text, ',') ? list_of_text(text, int_or_word) : int_or_word(text);
+		if (!value) /* no text; null would be "auto" */
+			value = json_string("");
 		break;
 	case PARAM_VLANS:
-		value = list_of_text(text, true);
+		value = list_of_text(text, int_of_text);
 		break;
 	case PARAM_MACS:
 	case PARAM_WORDS:
 	case PARAM_NAMES:
-		value = list_of_text(text, false);
+		value = list_of_text(text, json_string);
 		break;
 	case PARAM_OBJECT:
 	case PARAM_OBJECTS:

@@ -23,6 +23,7 @@ enum param_type {
 	PARAM_MACS, /* one MAC as text, or a list of up to max, all different */
 	PARAM_VLANS, /* a list of VLAN ids 0..max, all different */
 	PARAM_NODE, /* "auto" or a memory node 0..max */
+	PARAM_LCORES, /* an lcore 1..max, "auto" or null; or a list of up to SCHEMA_QUEUES_MAX of them */
 	PARAM_WORDS, /* a list of up to max strings, out of `words` where that is set */
 	PARAM_TEXT, /* up to max bytes of UTF-8, line ends too */
 	PARAM_OBJECT, /* an object that its method takes apart */
@@ -59,6 +60,7 @@ struct method {
 };
 
 #define SCHEMA_VLAN_ID_MAX 4094
+#define SCHEMA_QUEUES_MAX 16 /* queue pairs of a port */
 #define SCHEMA_NICS_MAX 64 /* network cards of a guest that moves */
 
 /* What happens to a port whose guest moves from host to host. */
@@ -66,10 +68,14 @@ struct method {
 	"port.draining port.drained port.resumed port.parking port.unparked port.moved " \
 	"port.redirected port.park_expired port.incoming_up port.announced"
 
+#define SCHEMA_LCORE_EVENT_TYPES \
+	"lcore.overload lcore.moved lcore.returned queue.moved port.remote "
+
 /* What events.subscribe can be asked for: every event that this version sends. */
-#define SCHEMA_EVENT_TYPES                                                                   \
-	"port.up port.down port.reconnected uplink.up uplink.down mac.limit lcore.overload " \
-	"peer.refused peer.bad_message port.ring_stopped port.memory_gone capture.stopped " SCHEMA_MIGRATION_EVENT_TYPES
+#define SCHEMA_EVENT_TYPES                                                                                           \
+	"port.up port.down port.reconnected uplink.up uplink.down mac.limit "                                        \
+	"peer.refused peer.bad_message port.ring_stopped port.memory_gone capture.stopped " SCHEMA_LCORE_EVENT_TYPES \
+		SCHEMA_MIGRATION_EVENT_TYPES
 
 extern const struct method schema_methods[]; /* up to one with a NULL name; schema_methods.c */
 

@@ -98,6 +98,11 @@
 		.name = "map", .type = PARAM_OBJECT, .required = true,                         \
 		.help = "where its ports are: {MAC: {path, port, mode}}, of migration prepare" \
 	}
+#define LCORE(standard)                                                                           \
+	{                                                                                         \
+		.name = "lcore", .type = PARAM_LCORES, .min = 1, .max = 64, .dflt = standard,     \
+		.help = "lcore that shall poll its queues, or one for each queue pair; auto: any" \
+	}
 #define END                  \
 	{                    \
 		.name = NULL \
@@ -162,7 +167,7 @@ static const struct param port_attach[] = {
 	{.name = "queues",
 	 .type = PARAM_INT,
 	 .min = 1,
-	 .max = 16,
+	 .max = SCHEMA_QUEUES_MAX,
 	 .dflt = "1",
 	 .help = "queue pairs"},
 	MTU("1500"),
@@ -171,6 +176,7 @@ static const struct param port_attach[] = {
 	 .max = 7,
 	 .dflt = "auto",
 	 .help = "memory node of the guest"},
+	LCORE("auto"),
 	LEARN("true, or false where mac is given"),
 	SWITCHING("veb"),
 	RATE,
@@ -245,6 +251,7 @@ static const struct param port_set[] = {
 	STORMS,
 	TX_RETRIES,
 	PARK(NULL, NULL),
+	LCORE(NULL),
 	END,
 };
 
@@ -306,6 +313,18 @@ static const struct param migration_rewrite[] = {
 	END,
 };
 
+static const struct param lcore_rebalance[] = {
+	{.name = "dry_run",
+	 .type = PARAM_BOOL,
+	 .dflt = "false",
+	 .help = "change nothing: tell what would be moved"},
+	{.name = "across_nodes",
+	 .type = PARAM_BOOL,
+	 .dflt = "false",
+	 .help = "also to lcores of other memory nodes, which are slower"},
+	END,
+};
+
 static const struct param capture_start[] = {
 	CAPTURED_PORT,
 	{.name = "file",
@@ -360,6 +379,7 @@ const struct method schema_methods[] = {
 	{"port.stats", false, port_stats, "counters per port and queue"},
 	{"port.next_name", false, port_next_name, "the name that port attach auto would give"},
 	{"lcore.list", false, none, "the forwarding CPUs and how busy they are"},
+	{"lcore.rebalance", true, lcore_rebalance, "move queues from busy lcores to idle ones"},
 	{"numa.show", false, none, "memory nodes: CPUs, hugepages, pools, ports"},
 	{"host.capabilities", false, none, "what this host can do, for an orchestrator"},
 	{"migration.check", false, migration_check, "whether a VM may move, and to which hosts"},

@@ -152,6 +152,25 @@ check_no_server_socket(const json_t *params, struct err *err)
 	return 0;
 }
 
+int
+settings_change_pins(const json_t *params, struct port_settings *set, struct err *err)
+{
+	const json_t *lcore = json_object_get(params, "lcore");
+
+	if (!lcore)
+		return 0;
+	if (json_is_array(lcore) && json_array_size(lcore) != set->queues)
+		return REFUSE("lcore", err,
+			      "lcore has %zu entries, but the port has %u queue pairs: give one for"
+			      " each (\"auto\" for any lcore), or one for all",
+			      json_array_size(lcore), set->queues);
+	/* "auto" is no integer, whose value is 0. */
+	for (unsigned int i = 0; i < set->queues; i++)
+		set->pin[i] =
+			json_integer_value(json_is_array(lcore) ? json_array_get(lcore, i) : lcore);
+	return 0;
+}
+
 static enum settings_datapath
 datapath_of(const json_t *params)
 {
@@ -199,6 +218,8 @@ settings_of_port(const json_t *params, struct port_settings *set, struct err *er
 	json_array_foreach(users, i, user)
 		snprintf(set->peer_user[set->n_peer_users++], SETTINGS_USER_SIZE, "%s",
 			 json_string_value(user));
+	if (settings_change_pins(params, set, err) < 0)
+		return -EINVAL;
 	return settings_change(params, &set->rules, err);
 }
 
@@ -271,6 +292,24 @@ common_json(const struct port_settings *set)
 	return o;
 }
 
+/* One number if it is the same for all queue pairs, else a list; nothing where none is pinned. */
+static void
+set_pins(json_t *o, const struct port_settings *set)
+{
+	json_t *list = json_array();
+	bool any = false, same = true;
+
+	for (unsigned int i = 0; i < set->queues; i++) {
+		any |= set->pin[i] != 0;
+		same &= set->pin[i] == set->pin[0];
+		json_array_append_new(list, set->pin[i] ? json_integer(set->pin[i]) :
+							  json_string("auto"));
+	}
+	if (any)
+		json_object_set(o, "lcore", same ? json_array_get(list, 0) : list);
+	json_decref(list);
+}
+
 static void
 set_text(json_t *o, const char *name, const char *text)
 {
@@ -289,6 +328,7 @@ settings_port_json(const struct port_settings *set)
 	json_object_set_new(o, "queues", json_integer(set->queues));
 	json_object_set_new(o, "node",
 			    set->node < 0 ? json_string("auto") : json_integer(set->node));
+	set_pins(o, set);
 	json_object_set_new(o, "learn", json_boolean(set->rules.learn));
 	json_object_set_new(o, "switching", json_string(set->rules.vepa ? "vepa" : "veb"));
 	set_number(o, "tx_retries", set->rules.tx_retries);

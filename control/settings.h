@@ -43,6 +43,7 @@ struct port_settings {
 	char socket[DP_PATH_SIZE]; /* "": the default; canonical once the port is there */
 	unsigned int queues;
 	int node; /* -1: auto */
+	uint8_t pin[DP_QUEUES_MAX]; /* lcore that shall poll each queue pair, from 1; 0: any */
 	char socket_owner[SETTINGS_USER_SIZE]; /* "": not given, as below */
 	char socket_group[SETTINGS_USER_SIZE];
 	char socket_mode[8];
@@ -59,6 +60,7 @@ void settings_of_bridge(const json_t *params, struct bridge_settings *set);
 int settings_of_port(const json_t *params, struct port_settings *set, struct err *err);
 int settings_of_uplink(const json_t *params, struct port_settings *set, struct err *err);
 int settings_change(const json_t *params, struct dp_rules *rules, struct err *err);
+int settings_change_pins(const json_t *params, struct port_settings *set, struct err *err);
 
 /* The way back: an object that the functions above would read as the same. NULL: no memory. */
 json_t *settings_bridge_json(const struct bridge_settings *set);

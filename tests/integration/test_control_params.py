@@ -32,6 +32,7 @@ LIMITS = {"rate_mbps": ints(0, 10**6), "burst_kb": ints(0, 10**9),
           **{f"storm_{kind}_pps": ints(0, 10**9) for kind in ("broadcast", "multicast", "unknown")}}
 BAD_RETRIES = ints(0, 32)
 PARK = {"park_ms": ints(0, 600000), "park_frames": ints(0, 1 << 20)}
+BAD_LCORES = [0, 65, -1, 1.5, True, "", "Auto", "1", {}, [], [0], [1, "x"], [[1]], [1] * 17]
 NOT_LIST = [1, "x", True, None, {}]
 NOT_OBJECT = [1, "x", True, None, []]
 BAD_NICS = NOT_LIST + [[1], [{}], [{"mac": "x"}], [{"mac": "02:00:00:00:00:01", "mtu": 1}],
@@ -66,7 +67,7 @@ METHODS = {
          "trunks": BAD_TRUNKS, "queues": ints(1, 10**6), "mtu": BAD_MTU, "node": BAD_NODE,
          "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"], **LIMITS,
          "tx_retries": BAD_RETRIES, "datapath": NOT_TEXT + ["", "Direct", "own"], **PARK,
-         "incoming": BAD_BOOL},
+         "incoming": BAD_BOOL, "lcore": BAD_LCORES + [[1, 1]]},
         ["name", "bridge"]),
     "port.detach": ({"name": "port"}, {**NAME, "force": BAD_BOOL}, ["name"]),
     "port.list": ({}, {}, []),
@@ -75,7 +76,7 @@ METHODS = {
         {"name": "port"},
         {**NAME, "mac": BAD_MACS, "vlan": BAD_VLAN, "trunks": BAD_TRUNKS, "mtu": BAD_MTU,
          "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"], **LIMITS,
-         "tx_retries": BAD_RETRIES, **PARK},
+         "tx_retries": BAD_RETRIES, **PARK, "lcore": BAD_LCORES + [2, [1, 1]]},
         ["name"]),
     "port.drain": ({"name": "port"}, {**NAME, "timeout_ms": ints(1, 60000) + [0],
                                       "then": NOT_TEXT + ["", "Park", "wait"]}, ["name"]),
@@ -83,6 +84,7 @@ METHODS = {
     "port.next_name": ({}, {"existing": NOT_LIST + [[1], [None], [[]], ["x"] * 65537]}, []),
     "port.stats": ({"name": "port"}, NAME, []),
     "lcore.list": ({}, {}, []),
+    "lcore.rebalance": ({}, {"dry_run": BAD_BOOL, "across_nodes": BAD_BOOL}, []),
     "numa.show": ({}, {}, []),
     "host.capabilities": ({}, {}, []),
     "migration.check": (

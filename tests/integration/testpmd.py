@@ -8,19 +8,21 @@ import uuid
 
 from proc import Process
 
+START_DEADLINE_S = 30
+
 
 class Testpmd:
     """An interactive testpmd with a virtio-user port for each socket of `sockets`.
 
     server: virtio-user makes the sockets (sluice's client mode). `vdevs` adds devices as EAL
-    takes them. It polls on `cpu`. Commands go through stdin; an answer ends where an unknown
+    takes them. It polls on `cpu`. `memory`: MiB of hugepages of each node. Commands go through stdin; an answer ends where an unknown
     command of ours is refused.
     """
 
     __test__ = False  # for pytest: no tests in here
 
     def __init__(self, directory, sockets=(), mode="io", server=False, vdevs=(), args=(), cpu=0,
-                 packed=False, macs=(), queues=1):
+                 packed=False, macs=(), queues=1, memory="64"):
         devices = []
         for i, path in enumerate(sockets):
             device = f"net_virtio_user{i},path={path},queues={queues},queue_size=256"
@@ -34,7 +36,7 @@ class Testpmd:
         self.name = f"pmd-{uuid.uuid4().hex[:6]}"
         self.process = Process(
             ["stdbuf", "-oL", "dpdk-testpmd", "--no-pci", "--in-memory",
-             "--single-file-segments", "-m", "64", "--lcores", f"0@({cpu}),1@({cpu})",
+             "--single-file-segments", "--socket-mem", memory, "--lcores", f"0@({cpu}),1@({cpu})",
              "--file-prefix", self.name,
              *[word for device in [*devices, *vdevs] for word in ("--vdev", device)],
              "--", "--interactive", "--no-mlockall", "--total-num-mbufs=4096",
@@ -43,7 +45,7 @@ class Testpmd:
             stdin=subprocess.PIPE,
         )
         try:
-            self.command("show port summary all", deadline_s=30)
+            self.command("show port summary all", deadline_s=START_DEADLINE_S)
         except AssertionError:
             self.process.kill()
             raise

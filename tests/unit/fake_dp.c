@@ -114,6 +114,18 @@ dp_port_del(int port)
 }
 
 int
+dp_port_move(int port, unsigned int queue, unsigned int lcore, struct err *err)
+{
+	if (refused(err) < 0)
+		return -ENOMEM;
+	if (++fake_dp.moves == fake_dp.move_refused)
+		return err_set(err, ENOMEM, "fake", "refused by the test");
+	fake_dp.port[port].lcore[queue] = lcore;
+	fake_dp.changes++;
+	return 0;
+}
+
+int
 dp_port_connect(int port)
 {
 	(void)port;
@@ -138,10 +150,12 @@ dp_port_info(int port, struct dp_port_info *info)
 
 	*info = p->info;
 	info->is_uplink = p->is_uplink;
-	info->node = -1;
+	info->node = p->has_nodes ? p->node[0] : -1;
 	info->n_queues = p->queues;
-	for (unsigned int i = 0; i < p->queues; i++)
+	for (unsigned int i = 0; i < p->queues; i++) {
 		info->queue[i].lcore = p->lcore[i];
+		info->queue[i].node = p->has_nodes ? p->node[i] : -1;
+	}
 }
 
 int
@@ -187,7 +201,13 @@ dp_poll(struct dp_event *event)
 void
 dp_port_stats(int port, int queue, struct dp_stats *stats)
 {
-	*stats = (struct dp_stats){.parked = queue > 0 ? 0 : fake_dp.port[port].info.parked};
+	const struct fake_port *p = &fake_dp.port[port];
+
+	*stats = (struct dp_stats){.parked = queue > 0 ? 0 : p->info.parked};
+	if (queue < 0)
+		return;
+	stats->busy_cycles = p->busy_cycles[queue];
+	stats->out_packets = p->out_packets[queue];
 }
 
 const char *
@@ -227,11 +247,42 @@ dp_pool_info(unsigned int index, struct dp_pool_info *info)
 	return -ENOENT;
 }
 
+/* In MiB: 1000 for each lcore here, 100 for each other, 1 for a port and for a queue pair. */
+uint64_t
+dp_memory_need(const struct dp_memory_need *need)
+{
+	unsigned int elsewhere = need->n_lcores - need->n_lcores_here;
+
+	return (uint64_t)(1000 * need->n_lcores_here + 100 * elsewhere + need->n_ports +
+			  need->n_queues)
+	       << 20;
+}
+
+bool
+dp_memory_lacks(const char *port, struct err *err)
+{
+	(void)port;
+	(void)err;
+	return false;
+}
+
+int
+dp_memory_info(int node, struct dp_memory_info *info)
+{
+	(void)node;
+	(void)info;
+	return -ENOENT;
+}
+
 int
 dp_lcore_stats(unsigned int lcore, struct dp_lcore_stats *stats)
 {
-	*stats = (struct dp_lcore_stats){.lcore = lcore};
-	return lcore <= 2 ? 0 : -ENOENT;
+	if (lcore > (fake_dp.n_lcores ? fake_dp.n_lcores : 2))
+		return -ENOENT;
+	*stats = fake_dp.lcore[lcore - 1];
+	stats->lcore = lcore;
+	stats->tid = FAKE_TID + lcore - 1;
+	return 0;
 }
 
 int

@@ -4,6 +4,9 @@
 
 #include "datapath/dp.h"
 
+/* Its lcores 1 and 2 have threads with these ids, which are nobody's: FAKE_TID, FAKE_TID + 1. */
+#define FAKE_TID (1 << 30)
+
 /*
  * The datapath as control/ sees it, for tests of control/ alone: it remembers what it was told and
  * refuses what it is told to refuse. The test resets it with `fake_dp = (struct fake_dp){0}`.
@@ -22,8 +25,11 @@ struct fake_dp {
 		bool captured;
 		unsigned int snaplen;
 		struct dp_port_info info; /* what dp_port_info() says beyond what is above */
+		bool has_nodes; /* its guest's memory is known: */
+		int node[DP_QUEUES_MAX]; /* of each queue; the first is the guest's */
 		bool parks; /* as its drain was told */
 		unsigned int announced;
+		uint64_t busy_cycles[DP_QUEUES_MAX], out_packets[DP_QUEUES_MAX];
 	} port[8];
 
 	/* What dp_poll() hands up. */
@@ -36,6 +42,10 @@ struct fake_dp {
 	int64_t frame_time_ns;
 	uint64_t frames_lost;
 
+	unsigned int n_lcores; /* that dp_lcore_stats() knows; 0: two */
+	struct dp_lcore_stats lcore[4];
+	unsigned int moves; /* of queues */
+	unsigned int move_refused; /* which of these is refused, counted from 1; 0: none */
 	int connect_result; /* of dp_port_connect() */
 	unsigned int connects;
 };

@@ -91,6 +91,10 @@ options_become_parameters(void **state)
 		       "{\"name\": \"br0\", \"mac_age_s\": 10, \"mac_limit\": 20}");
 	assert_request("port set vm1 --trunks 1,2 --trunks 3", "port.set",
 		       "{\"name\": \"vm1\", \"trunks\": [1, 2, 3]}");
+	assert_request("port set vm1 --lcore 2,auto", "port.set",
+		       "{\"name\": \"vm1\", \"lcore\": [2, \"auto\"]}");
+	assert_request("lcore rebalance --dry-run --across-nodes false", "lcore.rebalance",
+		       "{\"dry_run\": true, \"across_nodes\": false}");
 	assert_request("port set vm1 --trunks _", "port.set",
 		       "{\"name\": \"vm1\", \"trunks\": []}");
 	assert_request("events subscribe port.up port.down --types uplink.up", "events.subscribe",

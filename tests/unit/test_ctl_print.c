@@ -207,25 +207,122 @@ vlans_in_words(void **state)
 	}
 }
 
+#define LCORE_HOME                                                                                    \
+	"{\"lcore\": 1, \"cpu\": 2, \"node\": 0, \"busy_percent\": 12.34, \"cycles_per_packet\":"     \
+	" 123.4, \"idle\": \"sleep\", \"sleeps\": 1234, \"naps\": 0, \"cpu_now\": 2, \"away\": null," \
+	" \"queues\": [{\"port\": \"vm1\", \"queue\": 0}, {\"port\": \"vm1\", \"queue\": 1},"         \
+	" {\"port\": \"vm2\", \"queue\": 1}]}"
+#define LCORE_AWAY                                                                                       \
+	"{\"lcore\": 2, \"cpu\": 3, \"node\": 0, \"busy_percent\": 0, \"cycles_per_packet\": null,"      \
+	" \"idle\": \"poll\", \"sleeps\": 0, \"naps\": 0, \"affinity\": \"0-1\", \"away\": \"offline\"," \
+	" \"note\": \"lcore 2 is not on its CPU 3\", \"queues\": []}"
+
+static void
+lcore_list_is_a_table(void **state)
+{
+	(void)state;
+	assert_printed("lcore.list", "[" LCORE_HOME ", " LCORE_AWAY "]",
+		       "LCORE         CPU  NODE    BUSY  CYCLES/PKT  IDLE   SLEEPS  NAPS  QUEUES\n"
+		       "    1           2     0  12.3 %         123  sleep   1.23k     0  vm1:0-1 vm2:1\n"
+		       "    2  3, now 0-1     0   0.0 %           -  poll        0     0  -\n"
+		       "lcore 2 is not on its CPU 3\n");
+}
+
+static void
+numa_is_shown_node_by_node(void **state)
+{
+	(void)state;
+	assert_printed(
+		"numa.show",
+		"{\"nodes\": [{\"node\": 0, \"memory_kib\": 4194304, \"distances\": [{\"node\": 0,"
+		" \"distance\": 10}, {\"node\": 1, \"distance\": 21}], \"cpus\": \"0-7\","
+		" \"cpus_allowed\": \"0-5\", \"cpus_offline\": \"3\", \"cpus_isolated\": \"2-3\","
+		" \"cpus_nohz_full\": \"\", \"siblings\": [\"0,4\", \"1,5\"], \"lcores\": [" LCORE_HOME
+		", " LCORE_AWAY "], \"hugepages\": [{\"size_kib\": 2048, \"total\": 1024, \"free\":"
+		" 1000}, {\"size_kib\": 1048576, \"total\": 0, \"free\": 0}], \"taken\":"
+		" {\"total_bytes\": 67108864, \"used_bytes\": 33554432, \"pool_bytes\": 25165824,"
+		" \"port_bytes\": 1048576}, \"mempools\": [{\"mbufs\": 8192, \"in_use\": 5,"
+		" \"mbuf_bytes\": 2176}], \"uplinks\": [{\"name\": \"up0\", \"devargs\":"
+		" \"0000:3b:00.0\"}], \"ports\": [\"vm1\", \"vm2\"], \"queues\": [{\"port\": \"vm1\","
+		" \"queue\": 0, \"lcore\": 1}, {\"port\": \"vm1\", \"queue\": 1, \"lcore\": 1}, {\"port\":"
+		" \"vm1\", \"queue\": 2, \"lcore\": 2}, {\"port\": \"up0\", \"queue\": 0, \"lcore\": 1}],"
+		" \"queues_polled_from_another_node\": []}], \"ports_on_no_node\": [\"vm7\", \"vm8\"],"
+		" \"notes\": [\"lcore 2 is not on its CPU 3\"]}",
+		"node 0\n"
+		"  CPUs             0-7; sluiced may use 0-5\n"
+		"  offline          3\n"
+		"  isolated         2-3\n"
+		"  hyperthreads     0,4 1,5\n"
+		"  lcore 1          CPU 2, 12.3 % busy, sleeps when idle, 3 queues\n"
+		"  lcore 2          CPU 3 BUT AWAY (see below), 0.0 % busy, polls when idle, 0 queues\n"
+		"  memory           4 GiB\n"
+		"  hugepages        1,024 of 2 MiB, 1,000 free\n"
+		"                   none of 1 GiB\n"
+		"  of which sluice  64 MiB, 32 MiB used: 24 MiB buffers, 1 MiB ports\n"
+		"  buffers          8,192 of 2,176 bytes, 5 in use\n"
+		"  uplinks          up0: 0000:3b:00.0\n"
+		"  queues           vm1:0-1 by lcore 1, vm1:2 by lcore 2, up0:0 by lcore 1\n"
+		"  distance         21 to node 1\n"
+		"\n"
+		"on no node (no guest yet, or a device without one): vm7, vm8\n"
+		"\n"
+		"lcore 2 is not on its CPU 3\n");
+}
+
 static void
 numa_names_what_is_slow(void **state)
 {
-	char *text = printed("numa.show",
-			     "{\"nodes\": [{\"node\": 1, \"cpus\": \"2-3\", \"hugepages\":"
-			     " [{\"size_kib\": 2048, \"total\": 1024, \"free\": 1000},"
-			     " {\"size_kib\": 1048576, \"total\": 0, \"free\": 0}], \"mempools\":"
-			     " [{\"mbufs\": 8192, \"in_use\": 5, \"mbuf_bytes\": 2176}], \"ports\":"
-			     " [\"vm1\"], \"queues_polled_from_another_node\":"
-			     " [{\"port\": \"vm1\", \"queue\": 0}]}]}",
-			     "{}");
+	static const char far[] =
+		"{\"nodes\": [{\"node\": 0, \"cpus\": \"0\", \"ports\": [], \"memory_kib\": 0, \"lcores\": []},"
+		" {\"node\": 1, \"queues_polled_from_another_node\": [{\"port\": \"vm1\", \"queue\":"
+		" 0, \"why\": \"its guest is elsewhere\"}, {\"port\": \"vm1\", \"queue\": 1}]}]}";
+	char *text = printed("numa.show", far, "{}");
 
 	(void)state;
-	assert_holds(text, "node 1\n");
-	assert_holds(text, "1,024 of 2 MiB, 1,000 free\n");
-	assert_holds(text, "none of 1 GiB\n");
-	assert_holds(text, "8,192 of 2176 bytes, 5 in use\n");
-	assert_holds(text, "vm1:0 (polled from another node: slower)\n");
+	assert_holds(text, "\npolled from another node, which is slower:\n"
+			   "port vm1 queue 0: its guest is elsewhere\n"
+			   "port vm1 queue 1: no reason is known\n");
+	assert_holds(text, "  lcores           none\n");
+	assert_holds(text, "  memory           none\n");
+	assert_holds(text, "  ports            none\n");
 	free(text);
+	text = printed("numa.show", "{\"nodes\": [{\"node\": 0}, {\"node\": 1}]}", "{}");
+	assert_holds(text, "\nno queue is polled from another node\n");
+	free(text);
+	text = printed("numa.show", "{\"nodes\": [{\"node\": 0}]}", "{}");
+	assert_null(strstr(text, "another node"));
+	free(text);
+}
+
+static void
+a_rebalance_shows_moves_and_loads(void **state)
+{
+#define LOADS                                                                                   \
+	"\"before\": [{\"lcore\": 1, \"busy_percent\": 97.1}, {\"lcore\": 2, \"busy_percent\":" \
+	" 0.0}], \"after\": [{\"lcore\": 1, \"busy_percent\": 50.0}, {\"lcore\": 2,"            \
+	" \"busy_percent\": 47.1}]"
+#define MOVES "\"moves\": [{\"port\": \"vm1\", \"queue\": 3, \"from\": 1, \"to\": 2}]"
+	static const char table[] =
+		"PORT  QUEUE  FROM LCORE  TO LCORE\n"
+		"vm1       3           1         2\n"
+		"\n"
+		"LCORE  BUSY NOW  BUSY THEN\n"
+		"    1    97.1 %     50.0 %\n"
+		"    2     0.0 %     47.1 %\n"
+		"\n"
+		"\"now\" is the mean of the last 5 seconds, \"then\" an estimate"
+		" from it\n";
+	char text[600];
+
+	(void)state;
+	snprintf(text, sizeof(text), "1 queue moved:\n\n%s", table);
+	assert_printed("lcore.rebalance", "{\"dry_run\": false, " MOVES ", " LOADS "}", text);
+	snprintf(text, sizeof(text), "1 queue would move (a dry run: nothing has changed):\n\n%s",
+		 table);
+	assert_printed("lcore.rebalance", "{\"dry_run\": true, " MOVES ", " LOADS "}", text);
+	assert_printed("lcore.rebalance", "{\"moves\": [], \"before\": [], \"after\": []}",
+		       "nothing to move: no lcore has noticeably more than it must\n\n"
+		       "LCORE  BUSY NOW  BUSY THEN\n");
 }
 
 /* Another sluiced may send less, more, or something else: it is shown, or passed over. */
@@ -289,8 +386,11 @@ main(void)
 		cmocka_unit_test(stats_of_queues_when_asked),
 		cmocka_unit_test(failures_are_told),
 		cmocka_unit_test(vlans_in_words),
+		cmocka_unit_test(lcore_list_is_a_table),
+		cmocka_unit_test(numa_is_shown_node_by_node),
 		cmocka_unit_test(numa_names_what_is_slow),
 		cmocka_unit_test(any_result_is_survived),
+		cmocka_unit_test(a_rebalance_shows_moves_and_loads),
 		cmocka_unit_test(event_is_a_line),
 	};
 

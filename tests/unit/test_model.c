@@ -84,6 +84,15 @@ port_settings(const char *text)
 	return set;
 }
 
+static int
+change_rules(struct model_port *port, const struct dp_rules *rules, struct err *err)
+{
+	struct port_settings set = port->set;
+
+	set.rules = *rules;
+	return model_port_change(&model, port, &set, err);
+}
+
 static struct port_settings
 uplink_settings(const char *name)
 {
@@ -215,6 +224,65 @@ refusals_change_nothing(void **state)
 	assert_refused(state, "{\"name\": \"q\", \"bridge\": \"b\"}", "fake");
 }
 
+static unsigned int
+lcore_of(const struct model_port *port, unsigned int queue)
+{
+	assert_int_equal(port->lcore[queue], fake_dp.port[port->id].lcore[queue]);
+	return port->lcore[queue];
+}
+
+static void
+pinned_queues_are_where_they_shall_be(void **state)
+{
+	struct model_port *port;
+	struct port_settings set;
+	struct err err = {0};
+
+	add_bridge("b");
+	port = attach(
+		"{\"name\": \"p\", \"bridge\": \"b\", \"queues\": 3, \"lcore\": [2, \"auto\", 2]}");
+	assert_int_equal(lcore_of(port, 0), 2);
+	assert_int_equal(lcore_of(port, 1), 1);
+	assert_int_equal(lcore_of(port, 2), 2);
+	assert_true(model_queue_is_pinned(&model, port, 0));
+	assert_false(model_queue_is_pinned(&model, port, 1));
+	set = port->set;
+	set.rules.mtu = 9000;
+	set.pin[1] = 2;
+	set.pin[2] = 1;
+	/* The second move fails: the first one and the rules are taken back. */
+	fake_dp.move_refused = 2;
+	assert_true(model_port_change(&model, port, &set, &err) < 0);
+	assert_int_equal(lcore_of(port, 1), 1);
+	assert_int_equal(lcore_of(port, 2), 2);
+	assert_int_equal(port->set.pin[1], 0);
+	assert_int_equal(port->set.rules.mtu, 1500);
+	assert_int_equal(fake_dp.port[port->id].config.rules.mtu, 1500);
+	assert_int_equal(model_port_change(&model, port, &set, &err), 0);
+	assert_int_equal(lcore_of(port, 1), 2);
+	assert_int_equal(lcore_of(port, 2), 1);
+
+	restart(state);
+	assert_int_equal(model_load(&model, NULL), 0);
+	assert_int_equal(model_open(&model, NULL), 0);
+	port = model_port_find(&model, "p");
+	assert_int_equal(lcore_of(port, 0), 2);
+	assert_int_equal(lcore_of(port, 1), 2);
+	assert_int_equal(lcore_of(port, 2), 1);
+
+	/* With fewer lcores it is served all the same, and the wish is kept. */
+	restart(state);
+	model.n_lcores = 1;
+	assert_int_equal(model_load(&model, NULL), 0);
+	assert_int_equal(model_open(&model, NULL), 0);
+	port = model_port_find(&model, "p");
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(lcore_of(port, i), 1);
+	assert_int_equal(port->set.pin[0], 2);
+	assert_false(model_queue_is_pinned(&model, port, 0));
+	assert_true(model_queue_is_pinned(&model, port, 2));
+}
+
 /* A directory in the place of the temporary file: not even root can write the state. */
 static void
 break_disk(void **state)
@@ -252,7 +320,9 @@ nothing_is_done_that_cannot_be_written(void **state)
 
 	rules = port->set.rules;
 	rules.mtu = 9000;
-	assert_true(model_port_set_rules(&model, port, &rules, &err) < 0);
+	port->set.pin[0] = 2; /* what it asks for */
+	assert_true(change_rules(port, &rules, &err) < 0);
+	assert_int_equal(lcore_of(port, 0), 1);
 	assert_int_equal(port->set.rules.mtu, 1500);
 	assert_int_equal(fake_dp.port[port->id].config.rules.mtu, 1500);
 
@@ -346,7 +416,7 @@ all_comes_back_after_a_restart(void **state)
 		"{\"name\": \"p\", \"bridge\": \"b\", \"queues\": 2, \"mac\": \"02:00:00:00:00:01\"}");
 	rules = port->set.rules;
 	rules.vlans = (struct dp_vlans){.access = 9};
-	assert_int_equal(model_port_set_rules(&model, port, &rules, NULL), 0);
+	assert_int_equal(change_rules(port, &rules, NULL), 0);
 	attach("{\"name\": \"gone\", \"bridge\": \"b\"}");
 	assert_int_equal(model_port_del(&model, model_port_find(&model, "gone"), NULL), 0);
 
@@ -441,7 +511,7 @@ what_cannot_be_restored_is_kept(void **state)
 	assert_true(model_port_find(&model, "q")->id >= 0);
 
 	rules = port->set.rules;
-	assert_int_equal(model_port_set_rules(&model, port, &rules, &err), -EINVAL);
+	assert_int_equal(change_rules(port, &rules, &err), -EINVAL);
 	assert_string_equal(err.code, "bad-state");
 	assert_int_equal(model_port_del(&model, port, &err), 0);
 	assert_null(model_port_find(&model, "p"));
@@ -520,6 +590,7 @@ main(void)
 		TEST(bridges_come_and_go),
 		TEST(a_port_gets_what_was_asked_for),
 		TEST(queues_spread_over_lcores),
+		TEST(pinned_queues_are_where_they_shall_be),
 		TEST(refusals_change_nothing),
 		TEST(nothing_is_done_that_cannot_be_written),
 		TEST(several_ports_are_all_made_or_none),

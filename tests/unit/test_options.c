@@ -54,10 +54,12 @@ without_anything_the_defaults_hold(void **state)
 	assert_string_equal(o.state_dir, OPTIONS_STATE_DIR);
 	assert_string_equal(o.lcores, "auto");
 	assert_int_equal(o.n_memory, 0);
+	assert_false(o.reserve_hugepages);
 	assert_int_equal(o.park_mib, 64);
 	assert_null(o.group);
 	assert_false(o.group_reads_only);
 	assert_false(o.idle_sleep);
+	assert_false(o.rebalance_off);
 	assert_false(o.library);
 	assert_string_equal(o.eal, "");
 	assert_int_equal(o.log_level, LOG_INFO);
@@ -69,11 +71,18 @@ without_anything_the_defaults_hold(void **state)
 }
 
 static const char *const everything[] = {
-	"control",    "/run/x/ctl", "state-dir",    "none",   "lcores",	      "2-5,8",
-	"memory",     "512,0,64",   "group",	    "root",   "group-access", "read",
-	"datapath",   "library",    "idle",	    "sleep",  "eal",	      "--foo --bar",
-	"log-level",  "debug",	    "socket-group", "root",   "socket-mode",  "0600",
-	"peer-users", "root",	    "socket-dir",   "/run/x", "park-memory",  "7",
+	"control",    "/run/x/ctl",   "state-dir",
+	"none",	      "lcores",	      "2-5,8",
+	"memory",     "512,0,64",     "group",
+	"root",	      "group-access", "read",
+	"datapath",   "library",      "idle",
+	"sleep",      "eal",	      "--foo --bar",
+	"log-level",  "debug",	      "socket-group",
+	"root",	      "socket-mode",  "0600",
+	"peer-users", "root",	      "socket-dir",
+	"/run/x",     "park-memory",  "7",
+	"rebalance",  "off",	      "reserve-hugepages",
+	"yes",
 };
 #define N_EVERYTHING (sizeof(everything) / sizeof(everything[0]))
 
@@ -87,10 +96,12 @@ assert_everything(const struct options *o)
 	assert_int_equal(o->memory_mib[0], 512);
 	assert_int_equal(o->memory_mib[1], 0);
 	assert_int_equal(o->memory_mib[2], 64);
+	assert_true(o->reserve_hugepages);
 	assert_int_equal(o->park_mib, 7);
 	assert_string_equal(o->group, "root");
 	assert_true(o->group_reads_only);
 	assert_true(o->idle_sleep);
+	assert_true(o->rebalance_off);
 	assert_true(o->library);
 	assert_string_equal(o->eal, "--foo --bar");
 	assert_int_equal(o->log_level, LOG_DEBUG);
@@ -245,6 +256,7 @@ the_command_line_is_refused(void **state)
 		{"--memory", "--idle", "memory"},
 		{"--config-check=1", NULL, "config-check"},
 		{"--idle", "nap", "nap"},
+		{"--reserve-hugepages", "5", "reserve-hugepages"},
 		{"--eal", "--help", "eal"},
 		{"--eal", "--no-pci -h", "eal"},
 	};

@@ -176,6 +176,14 @@ values_are_checked(void **state)
 		{ATTACH("'node': 'auto'"), ATTACH("'node': 'Auto'"), "node"},
 		{ATTACH("'node': 0"), ATTACH("'node': -1"), "node"},
 		{ATTACH("'node': 7"), ATTACH("'node': 8"), "node"},
+		{ATTACH("'lcore': 1"), ATTACH("'lcore': 0"), "lcore"},
+		{ATTACH("'lcore': 64"), ATTACH("'lcore': 65"), "lcore"},
+		{ATTACH("'lcore': 'auto'"), ATTACH("'lcore': 'any'"), "lcore"},
+		{ATTACH("'lcore': null"), ATTACH("'lcore': true"), "lcore"},
+		{ATTACH("'lcore': [2, 'auto', null, 2]"), ATTACH("'lcore': []"), "lcore"},
+		{ATTACH("'lcore': [1]"), ATTACH("'lcore': [1, [2]]"), "lcore"},
+		{ATTACH("'lcore': [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"),
+		 ATTACH("'lcore': [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"), "lcore"},
 		{ATTACH("'learn': true"), ATTACH("'learn': 'true'"), "learn"},
 		{ATTACH("'mac': []"), ATTACH("'mac': null"), "mac"},
 		{ATTACH("'mac': '02:00:00:00:00:01'"), ATTACH("'mac': '01:00:00:00:00:01'"), "mac"},
@@ -269,6 +277,14 @@ words_become_values(void **state)
 	assert_value("node", "auto", "\"auto\"");
 	assert_value("node", "1", "1");
 	assert_value("node", "one", NULL);
+	assert_value("lcore", "2", "2");
+	assert_value("lcore", "auto", "\"auto\"");
+	assert_value("lcore", "1,auto,2", "[1,\"auto\",2]");
+	assert_value("lcore", "", NULL);
+	assert_value("lcore", "1,", "[1]");
+	assert_value("lcore", "1,,2", NULL);
+	assert_value("lcore", "one", NULL);
+	assert_value("lcore", "\xff", NULL);
 	assert_value("trunks", "", "[]");
 	assert_value("trunks", "1,2", "[1,2]");
 	assert_value("trunks", "1,,2", NULL);

@@ -337,6 +337,59 @@ settings_survive_the_way_there_and_back(void **state)
 }
 
 static void
+pins_are_one_or_one_for_each_queue(void **state)
+{
+	static const struct {
+		const char *lcore, *back; /* NULL: not told */
+		uint8_t pin[3];
+	} cases[] = {
+		{"'auto'", NULL, {0, 0, 0}},
+		{"null", NULL, {0, 0, 0}},
+		{"2", "2", {2, 2, 2}},
+		{"[2, 2, 2]", "2", {2, 2, 2}},
+		{"[1, 'auto', 3]", "[1, 'auto', 3]", {1, 0, 3}},
+		{"['auto', null, 'auto']", NULL, {0, 0, 0}},
+	};
+	struct port_settings set = port_of("{'name': 'p', 'bridge': 'b', 'queues': 3}");
+	struct err err = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[100];
+		json_t *params, *back;
+
+		snprintf(text, sizeof(text), "{'lcore': %s}", cases[i].lcore);
+		params = params_of(text);
+		assert_int_equal(settings_change_pins(params, &set, NULL), 0);
+		assert_memory_equal(set.pin, cases[i].pin, 3);
+		json_decref(params);
+		/* What does not speak of it leaves it. */
+		params = params_of("{'mtu': 1500}");
+		assert_int_equal(settings_change_pins(params, &set, NULL), 0);
+		assert_memory_equal(set.pin, cases[i].pin, 3);
+		json_decref(params);
+		snprintf(text, sizeof(text), "{'lcore': %s}", cases[i].back ? cases[i].back : "0");
+		params = params_of(text);
+		back = settings_port_json(&set);
+		if (cases[i].back)
+			assert_true(json_equal(json_object_get(back, "lcore"),
+					       json_object_get(params, "lcore")));
+		else
+			assert_null(json_object_get(back, "lcore"));
+		json_decref(back);
+		json_decref(params);
+	}
+	for (unsigned int n = 2; n <= 4; n += 2) {
+		json_t *params =
+			params_of(n == 2 ? "{'lcore': [1, 2]}" : "{'lcore': [1, 2, 3, 4]}");
+
+		assert_int_equal(settings_change_pins(params, &set, &err), -EINVAL);
+		assert_string_equal(err.param, "lcore");
+		json_decref(params);
+	}
+}
+
+static void
 uplinks_and_bridges_survive_it_too(void **state)
 {
 	json_t *json = params_of("{'name': 'u', 'bridge': 'b', 'devargs': 'net_null0', 'vlan': 3,"
@@ -443,6 +496,7 @@ main(void)
 		cmocka_unit_test(limits_are_shown_when_set),
 		cmocka_unit_test(a_client_port_has_no_server_socket),
 		cmocka_unit_test(settings_survive_the_way_there_and_back),
+		cmocka_unit_test(pins_are_one_or_one_for_each_queue),
 		cmocka_unit_test(uplinks_and_bridges_survive_it_too),
 		cmocka_unit_test(a_socket_path_is_not_cut),
 		cmocka_unit_test(access_is_the_standard_where_nothing_was_given),
