@@ -9,7 +9,7 @@ DESTDIR ?=
 ARGS ?=
 
 .NOTPARALLEL:
-.PHONY: all setup-build setup-test setup-bench demo test test-migration bench bench-migration run install clean help
+.PHONY: all setup-build setup-test setup-bench demo test test-migration test-numa bench bench-migration run install clean help
 
 all: setup-build $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -39,6 +39,11 @@ test-migration: setup-test all
 		/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration/test_migration.py \
 		tests/integration/test_migration_fast.py
 
+# Machines with other memory nodes than the one with two that "test" has, for minutes.
+test-numa: setup-test all
+	env SLUICE_BUILD=$(abspath $(BUILD)) SLUICE_NUMA_LAYOUTS=all \
+		/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration/test_two_nodes.py
+
 bench: setup-bench all
 	tests/hugepages run 2048 bench/run $(BUILD) $(ARGS)
 
@@ -61,6 +66,7 @@ help:
 	@echo 'make test       everything: units, lint, sanitizers, integration; ends with a count'
 	@echo 'make bench      sluice, testpmd and OVS-DPDK interleaved; ARGS="..." to bench/run'
 	@echo 'make test-migration   live migrations of real guests, for an hour'
+	@echo 'make test-numa  machines with other memory nodes, for minutes'
 	@echo 'make bench-migration  the same beside OVS-DPDK; ARGS="..." to bench/migration'
 	@echo 'make run        sluiced in the foreground; ARGS="..." to sluiced'
 	@echo 'make install    to prefix=$(prefix) and sysconfdir=$(sysconfdir), below DESTDIR'
