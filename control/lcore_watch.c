@@ -143,18 +143,20 @@ lcore_watch_look(struct lcore_watch *w,
 	for (unsigned int i = 0; i < w->n_lcores; i++) {
 		struct lcore_spot *spot = &w->spot[i];
 		pid_t tid = tid_of(i + 1);
-		bool was_away = spot->away != LCORE_HOME, is_back;
+		enum lcore_away before = spot->away;
+		bool is_back;
 		cpu_set_t now;
 
 		if (sched_getaffinity(tid, sizeof(now), &now) < 0)
 			continue;
 		is_back = is_alone_on(&now, w->lcore[i].cpu);
-		if (is_back && !was_away)
+		if (is_back && before == LCORE_HOME)
 			continue;
 		all_home = false;
 		if (!is_back)
 			is_back = spot_mend(w, i, tid, &now, spot);
-		if (!was_away)
+		/* Also why it is, once that is known better: a CPU that goes is first forbidden, then offline. */
+		if (before == LCORE_HOME || (!is_back && spot->away != before))
 			tell(i + 1, spot, arg);
 		if (!is_back)
 			continue;
