@@ -114,7 +114,7 @@ side_open(uint8_t side, const struct kind *kind)
 	s->queue.port = p;
 	s->queue.to_guest = &s->vq[0];
 	s->queue.from_guest = &s->vq[1];
-	s->queue.lcore = 1;
+	port_queue_give(&s->queue, 1);
 	p->ops = &ops;
 	p->id = side;
 	p->n_queues = 1;

@@ -169,7 +169,8 @@ follow_queues(struct daemon *d, struct model_port *port, const struct dp_port_in
 	for (unsigned int i = 0; i < port->n_lcores; i++) {
 		int node = info->queue[i].node;
 
-		port->node_seen[i] = node + 1;
+		if (info->drain == DP_DRAIN_NONE)
+			port->node_seen[i] = node + 1;
 		if (queues >> i & 1 && node >= 0 && node < TOPOLOGY_NODES_MAX &&
 		    info->drain == DP_DRAIN_NONE && !model_queue_is_pinned(&d->model, port, i))
 			follow_queue(d, port, i, node);

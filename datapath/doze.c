@@ -20,7 +20,7 @@ static struct doze {
 static unsigned int doze_n; /* as those */
 
 int
-doze_create(unsigned int n_lcores)
+doze_create(unsigned int n_lcores, struct err *err)
 {
 	unsigned int lcore;
 
@@ -32,7 +32,10 @@ doze_create(unsigned int n_lcores)
 		doze_n = lcore;
 		if (d->wake_fd < 0 || d->epoll_fd < 0 || !doze_watch(lcore, d->wake_fd)) {
 			doze_destroy();
-			return -EMFILE;
+			return err_set(err, EMFILE, "too-many-files",
+				       "no descriptors are left for %u lcores; raise the limit of "
+				       "open files (systemd: LimitNOFILE=)",
+				       n_lcores);
 		}
 	}
 	return 0;

@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "numa/err.h"
+
 /*
  * An lcore that has nothing to do sleeps until something is there for it: a descriptor that it watches (a
  * guest's kick, a device's interrupt), or somebody who has made work for it and wakes it.
@@ -14,8 +16,8 @@
  * was last waited for (edge-triggered: nobody needs to read it).
  */
 
-/* Before the lcores start, and after they have ended. Errors: -EMFILE, -ENOMEM. Thread: control. */
-int doze_create(unsigned int n_lcores);
+/* Before the lcores start, and after they have ended. Errors: -EMFILE. Thread: control. */
+int doze_create(unsigned int n_lcores, struct err *err);
 void doze_destroy(void);
 
 /* Wakes the lcore if it dozes, or is about to; to be called after what it is to see was written.

@@ -83,7 +83,7 @@ dp_start(const struct dp_config *config, struct err *err)
 	ret = park_create(config->park_mib);
 	if (ret < 0)
 		goto err_inbox;
-	ret = doze_create(config->n_lcores);
+	ret = doze_create(config->n_lcores, err);
 	if (ret < 0)
 		goto err_park;
 	ret = table_publish();

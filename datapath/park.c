@@ -469,6 +469,10 @@ park_run(struct forward *f, const struct snapshot *snap, struct burst *b)
 		/* More than came since the last time: so it comes to an end, whatever comes. */
 		unsigned int n, left = is_gone ? 0 : park->fresh + BURST_MAX;
 
+		/* It goes with its queue to another lcore. */
+		if (!is_gone && sp->owner[q->index] & SNAP_MOVES)
+			left = 0;
+
 		next = park->next;
 		park->fresh = 0;
 		for (; left > 0 && park->n != 0; left -= RTE_MIN(left, n)) {

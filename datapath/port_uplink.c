@@ -277,6 +277,7 @@ uplink_info(struct port *p, struct dp_port_info *info)
 		info->link_mbps = link.link_speed;
 	info->node = rte_eth_dev_socket_id(u->dev);
 	for (i = 0; i < p->n_queues; i++) {
+		info->queue[i].node = info->node;
 		info->queue[i].enabled_to_guest = i < u->n_tx;
 		info->queue[i].enabled_from_guest = i < u->n_rx;
 	}

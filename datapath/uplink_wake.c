@@ -98,6 +98,10 @@ uplink_wake_arm(struct uplink_wake *w, uint16_t rxq, unsigned int lcore)
 			return false;
 		w->watched_on[rxq] = (uint8_t)lcore;
 	}
+	/* Of what lies in the ring of a packet socket the kernel sends what it has room for, and the rest when it
+	 * is asked again: not later than now, then. */
+	if (!w->interrupts && sendto(w->fd[rxq], NULL, 0, MSG_DONTWAIT, NULL, 0) != 0)
+		return false;
 	if (w->interrupts && !w->armed[rxq] && rte_eth_dev_rx_intr_enable(w->dev, rxq) != 0)
 		return false;
 	w->armed[rxq] = true;

@@ -308,6 +308,7 @@ after_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 	if (v->withdrawn_cb) {
 		v->withdrawn_cb = false;
 		atomic_store(&v->vid, vid);
+		doze_wake_all();
 	}
 	/* Often before the rings run: kept until they do. */
 	if (msg->request == VU_SEND_RARP && !v->library)

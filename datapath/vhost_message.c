@@ -188,6 +188,17 @@ log_ok(const struct vhost_message *msg)
 	       file_holds(msg->fd[0], msg->payload.log.size, &block);
 }
 
+static bool
+is_eventfd(int fd)
+{
+	static const char eventfd_name[] = "anon_inode:[eventfd]";
+	char path[32], name[sizeof(eventfd_name)];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return readlink(path, name, sizeof(name)) == sizeof(eventfd_name) - 1 &&
+	       memcmp(name, eventfd_name, sizeof(eventfd_name) - 1) == 0;
+}
+
 /*
  * An lcore writes to the call descriptor, and must not be made to wait there. (A peer can undo the
  * flag, which belongs to both ends, but has to work for it.)
@@ -195,16 +206,9 @@ log_ok(const struct vhost_message *msg)
 static bool
 call_ok(int fd)
 {
-	static const char eventfd_name[] = "anon_inode:[eventfd]";
-	char path[32], name[sizeof(eventfd_name)];
-	int flags;
+	int flags = fcntl(fd, F_GETFL);
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (readlink(path, name, sizeof(name)) != sizeof(eventfd_name) - 1 ||
-	    memcmp(name, eventfd_name, sizeof(eventfd_name) - 1) != 0)
-		return false;
-	flags = fcntl(fd, F_GETFL);
-	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+	return is_eventfd(fd) && flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
 /* The layout of a ring must stay as it was when memory for it was measured or taken. */
@@ -247,7 +251,9 @@ ring_message_ok(const struct vhost_guard *g, const struct vhost_message *msg, ui
 		return !g->ring[i].mapped || base_ok(g, num, g->ring[i].size);
 	case VU_SET_VRING_ADDR:
 	case VU_SET_VRING_KICK:
-		return g->ring[i].size != 0 && base_ok(g, g->ring[i].base, g->ring[i].size);
+		/* Lcores wait for it: of another file that may be a question to its owner (FUSE). */
+		return g->ring[i].size != 0 && base_ok(g, g->ring[i].base, g->ring[i].size) &&
+		       (msg->n_fds == 0 || is_eventfd(msg->fd[0]));
 	case VU_SET_VRING_CALL:
 		return msg->n_fds == 0 || call_ok(msg->fd[0]);
 	default:

@@ -103,25 +103,29 @@ static void
 vring_want_kicks(const struct virtq *r, bool wanted)
 {
 	const struct dirty_log *log = atomic_load(&r->log);
-	uint64_t addr = r->used_addr;
+	uint64_t also = atomic_load(&r->log_addr), addr = r->used_addr;
+	size_t offset = 0;
 
 	if (r->packed) {
 		r->packed_ring.device->flags =
 			wanted ? VRING_PACKED_EVENT_FLAG_ENABLE : VRING_PACKED_EVENT_FLAG_DISABLE;
 		guestmem_addr(r->mem, r->packed_ring.device, sizeof(*r->packed_ring.device), &addr);
+		also = 0; /* that of the descriptors */
 	} else if (!r->event_idx) {
 		r->split.used->flags = wanted ? 0 : VRING_USED_F_NO_NOTIFY;
 	} else if (wanted) {
 		void *at = &r->split.used->ring[r->size];
 
 		__atomic_store_n((uint16_t *)at, r->next, __ATOMIC_RELAXED);
-		addr += offsetof(struct vring_used, ring) +
-			r->size * sizeof(struct vring_used_elem);
+		offset = offsetof(struct vring_used, ring) +
+			 r->size * sizeof(struct vring_used_elem);
 	}
 	if (log == NULL)
 		return;
 	rte_mb();
-	dirty_log_mark(log, addr, sizeof(uint32_t));
+	dirty_log_mark(log, addr + offset, sizeof(uint32_t));
+	if (also != 0)
+		dirty_log_mark(log, also + offset, sizeof(uint32_t));
 }
 
 bool

@@ -87,7 +87,9 @@ vring_direct_rx_arm(struct port_queue *q, unsigned int lcore)
 {
 	struct virtq *from = q->from_guest, *to = q->to_guest;
 
-	if (!park_is_settled(q) || (vring_is_live(to) && atomic_load(&to->call_due)))
+	/* An announcement may have found no memory. */
+	if (!park_is_settled(q) || (vring_is_live(to) && atomic_load(&to->call_due)) ||
+	    (q->hold == PARK_NO_HOLD && vring_is_live(from) && atomic_load(&q->attention)))
 		return false;
 	/* Nothing is taken from a guest that is held, and what ends that wakes us. */
 	return q->hold != PARK_NO_HOLD || !vring_is_live(from) || vring_arm(from, lcore);

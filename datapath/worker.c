@@ -272,27 +272,37 @@ worker_arm(const struct worker *w, const struct snapshot *snap)
 	return true;
 }
 
-/* Sleeps until there is something to do. Returns false where nothing would wake it, so that it must not. */
+/*
+ * Sleeps until there is something to do. Returns false where nothing would wake it, so that it must not.
+ *
+ * Whatever changes from doze_begin() on wakes it. A queue that is armed must stay as it is until it sleeps, or be
+ * disarmed: so all are cold before any is armed, since one that becomes hot is disarmed, and no other.
+ */
 static bool
 worker_sleep(struct worker *w)
 {
-	const struct snapshot *snap = atomic_load_explicit(&snapshot_current, memory_order_acquire);
-	unsigned int lcore = w->forward.lcore, in;
+	const struct snapshot *snap;
+	unsigned int lcore = w->forward.lcore, in = 0;
 	bool armed;
 
-	if (snap->generation != w->generation)
-		return true;
-	if (!worker_arm(w, snap))
-		return false;
 	doze_begin(lcore);
-	/* What came before that is found by looking once more, at everything. */
+	snap = atomic_load(&snapshot_current);
+	if (snap->generation != w->generation || atomic_load(&workers.stop)) {
+		doze_end(lcore);
+		return true;
+	}
 	w->n_hot = 0;
 	memset(w->empty, WORKER_COLD, snap->lcore[lcore].n);
-	in = worker_sweep(w, snap);
-	stats_add(&w->stats.packets, in);
 	armed = worker_arm(w, snap);
-	if (in == 0 && armed && snap == atomic_load(&snapshot_current) &&
-	    !atomic_load(&workers.stop)) {
+	if (armed) {
+		/* What came before that is found by looking once more, at everything. */
+		atomic_thread_fence(memory_order_seq_cst);
+		in = worker_sweep(w, snap);
+		stats_add(&w->stats.packets, in);
+		/* A look may have left something to do. */
+		armed = in == 0 && worker_arm(w, snap);
+	}
+	if (armed) {
 		rcu_offline(lcore);
 		doze_wait(lcore);
 		rcu_online(lcore);

@@ -56,6 +56,31 @@ def packet_drops(pid):
     return drops
 
 
+def unsent_bytes(pid):
+    """Has the kernel send what lies in the transmit rings of a process's packet sockets, which it does when it
+    is asked to, and when it then has room; returns how much that was."""
+    sent = 0
+    pidfd = _libc.syscall(SYS_PIDFD_OPEN, pid, 0)
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        fd = _libc.syscall(SYS_PIDFD_GETFD, pidfd, int(name), 0)
+        if fd < 0:
+            continue
+        try:
+            with socket.socket(fileno=fd) as sock:
+                if sock.family == socket.AF_PACKET:
+                    sent += sock.send(b"", socket.MSG_DONTWAIT)
+        except OSError:
+            pass
+    os.close(pidfd)
+    return sent
+
+
+def backlog_drops():
+    """Frames that found no room in the queue of any CPU behind a veth (net.core.netdev_max_backlog), ever."""
+    with open("/proc/net/softnet_stat", encoding="ascii") as file:
+        return sum(int(line.split()[1], 16) for line in file)
+
+
 class Netns:
     def __init__(self, name):
         self.name = name

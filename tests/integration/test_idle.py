@@ -66,13 +66,39 @@ def test_no_frame_is_stuck_between_the_last_look_and_the_sleep(make_pair, kind):
     pair = make_pair(RINGS[kind])
     pair.refill()
     for number in range(ROUNDS):
-        pause = time.perf_counter() + pair.rng.uniform(0, 600e-6)
-        while time.perf_counter() < pause:
-            pass
+        pause_us(pair.rng.uniform(0, 600))
         pair.a.send(frame(MAC_B, MAC_A, payload=number.to_bytes(4, "big") + bytes(42)))
         got = pair.b.recv()
         assert got and got[1][14:18] == number.to_bytes(4, "big"), (number, got)
         pair.refill(1)
+
+
+@pytest.mark.parametrize("kind", RINGS)
+def test_nor_any_of_a_few(make_pair, kind):
+    """Behind a frame that comes on the way to sleep others, while it is looked at more often again; with ports
+    that make the way longer."""
+    others = [make_pair(PLAIN) for _ in range(15)]
+    pair = make_pair(RINGS[kind])
+    pair.refill()
+    number = 0
+    for _ in range(ROUNDS):
+        pause_us(pair.rng.uniform(0, 500))
+        first = number
+        for _ in range(pair.rng.randint(1, 4)):
+            pair.a.send(frame(MAC_B, MAC_A, payload=number.to_bytes(4, "big") + bytes(42)))
+            number += 1
+            pause_us(pair.rng.choice([0, 20, 300]))
+        for expected in range(first, number):
+            got = pair.b.recv()
+            assert got and got[1][14:18] == expected.to_bytes(4, "big"), (expected, got)
+        pair.refill(number - first)
+    assert others
+
+
+def pause_us(us):
+    end = time.perf_counter() + us / 1e6
+    while time.perf_counter() < end:
+        pass
 
 
 @pytest.mark.parametrize("ring", ["split", "packed"])
@@ -203,9 +229,7 @@ def test_another_lcore_wakes_it(two_lcores):
         if number < 5:
             wait_asleep(net.sluiced, 1)
             wait_asleep(net.sluiced, 2)
-        pause = time.perf_counter() + rng.uniform(0, 600e-6)
-        while time.perf_counter() < pause:
-            pass
+        pause_us(rng.uniform(0, 600))
         sent = frame(MAC_B, MAC_A, payload=number.to_bytes(4, "big") + bytes(42))
         net.send(a, sent, wait=False)
         assert_got([b.recv()], sent)

@@ -9,6 +9,7 @@ import pytest
 
 from frontend import frontend
 from migration import Host, Underlay
+from netns import backlog_drops, unsent_bytes
 
 ROUNDS = int(os.environ.get("SLUICE_MIGRATION_ROUNDS", "1"))
 SLACK_KIB = 256
@@ -31,15 +32,16 @@ class Pair:
 
     def run(self, rate, seconds, *args, may_lose=False):
         """Returns sluice-frontend's report, without what the wire lost: a switch that gets no CPU for long
-        finds the ring full that its uplink's driver shares with the kernel."""
+        finds the ring full that its uplink's driver shares with the kernel; and the kernel, its own queue."""
         self.kernel_drops()
+        backlog = backlog_drops()
         status, report = frontend("--rate", rate, "--duration", seconds, "--stop-after",
                                   int(rate * seconds / 4), "--migrate", self.target, *args,
                                   *self.paths)
-        on_the_wire = self.kernel_drops()
-        report["lost"] -= on_the_wire
+        on_the_wire = self.kernel_drops(), backlog_drops() - backlog
+        report["lost"] -= sum(on_the_wire)
         assert status == 0 and (may_lose or report["lost"] == 0), json.dumps(  # pytest would shorten it
-            report | {"kernel": on_the_wire, "sluice": [host.drops() for host in self.hosts]}, indent=1)
+            report | {"kernel": on_the_wire, "unsent": [unsent_bytes(host.sluiced.process.pid) for host in self.hosts], "sluice": [host.drops() for host in self.hosts]}, indent=1)
         return report
 
     def kernel_drops(self):
