@@ -204,8 +204,9 @@ int dp_uplink_add(const struct dp_uplink_config *config, struct err *err);
 int dp_port_del(int port);
 
 /*
- * Gives a queue pair to another lcore (counted from 1). Nothing of it is lost and nothing overtakes;
- * nobody else is paused. Errors: -ENOMEM, and then it stays where it was. May wait: some grace periods.
+ * Gives a queue pair to another lcore (counted from 1). What comes for it meanwhile waits, 1,000 frames at
+ * most, and no frame overtakes another of its queue; but an output with several pairs may have a flow on another pair
+ * from then on. Errors: -ENOMEM, and then it stays where it was. May wait: some rounds of all lcores.
  */
 int dp_port_move(int port, unsigned int queue, unsigned int lcore, struct err *err);
 

@@ -303,6 +303,28 @@ a_call_descriptor_is_an_eventfd_that_does_not_block(void **state)
 	close(fds[0]);
 }
 
+/* Lcores wait for it. */
+static void
+a_kick_descriptor_is_an_eventfd(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(handle(VU_SET_VRING_NUM, 0, 256), VHOST_PASS);
+	assert_int_equal(handle(VU_SET_VRING_BASE, 0, 0), VHOST_PASS);
+	msg.request = VU_SET_VRING_KICK;
+	msg.payload.u64 = 0;
+	msg.n_fds = 1;
+	msg.fd[0] = eventfd(0, 0);
+	assert_int_equal(vhost_guard_before(&guard, &msg), VHOST_PASS);
+	close(msg.fd[0]);
+	vhost_guard_after(&guard, &msg);
+	assert_int_equal(pipe(fds), 0);
+	msg.fd[0] = fds[0];
+	assert_int_equal(vhost_guard_before(&guard, &msg), VHOST_CUT);
+	close(fds[1]);
+}
+
 int
 main(void)
 {
@@ -324,6 +346,7 @@ main(void)
 		cmocka_unit_test_setup(a_memory_table_must_be_mappable, setup),
 		cmocka_unit_test_setup(a_memory_table_has_a_descriptor_for_each_region, setup),
 		cmocka_unit_test_setup(a_call_descriptor_is_an_eventfd_that_does_not_block, setup),
+		cmocka_unit_test_setup(a_kick_descriptor_is_an_eventfd, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
