@@ -9,7 +9,7 @@
  *
  * A round: take the snapshot, poll each queue of ours and forward what came, send what other
  * lcores put into our inbox, report quiescent. Nothing of the snapshot is held from one round to
- * the next. After some time without a frame an lcore that may sleep naps between rounds.
+ * the next. After some time without a frame an lcore that may sleep does so until it is woken (doze.h).
  */
 
 /* Starts lcores 1..n on config's CPUs (EAL has made and pinned them). 0 or -ENOMEM, -EIO. */

@@ -37,41 +37,40 @@ def run(*argv):
     return done.stdout
 
 
+def _packet_sockets(pid):
+    """Those of a process, for as long as each is looked at."""
+    pidfd = _libc.syscall(SYS_PIDFD_OPEN, pid, 0)
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            fd = _libc.syscall(SYS_PIDFD_GETFD, pidfd, int(name), 0)
+            if fd < 0:
+                continue
+            try:
+                sock = socket.socket(fileno=fd)
+            except OSError:  # no socket
+                os.close(fd)
+                continue
+            with sock:
+                if sock.family == socket.AF_PACKET:
+                    yield sock
+    finally:
+        os.close(pidfd)
+
+
 def packet_drops(pid):
     """Frames that the packet sockets of a process lost as nobody took the ones before, since they were
     asked the last time (PACKET_STATISTICS)."""
-    drops = 0
-    pidfd = _libc.syscall(SYS_PIDFD_OPEN, pid, 0)
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        fd = _libc.syscall(SYS_PIDFD_GETFD, pidfd, int(name), 0)
-        if fd < 0:
-            continue
-        try:
-            with socket.socket(fileno=fd) as sock:
-                if sock.family == socket.AF_PACKET:
-                    drops += struct.unpack("II", sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
-        except OSError:
-            os.close(fd)
-    os.close(pidfd)
-    return drops
+    return sum(struct.unpack("II", sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
+               for sock in _packet_sockets(pid))
 
 
 def unsent_bytes(pid):
     """Has the kernel send what lies in the transmit rings of a process's packet sockets, which it does when it
     is asked to, and when it then has room; returns how much that was."""
     sent = 0
-    pidfd = _libc.syscall(SYS_PIDFD_OPEN, pid, 0)
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        fd = _libc.syscall(SYS_PIDFD_GETFD, pidfd, int(name), 0)
-        if fd < 0:
-            continue
-        try:
-            with socket.socket(fileno=fd) as sock:
-                if sock.family == socket.AF_PACKET:
-                    sent += sock.send(b"", socket.MSG_DONTWAIT)
-        except OSError:
-            pass
-    os.close(pidfd)
+    for sock in _packet_sockets(pid):
+        with contextlib.suppress(OSError):
+            sent += sock.send(b"", socket.MSG_DONTWAIT)
     return sent
 
 
