@@ -297,7 +297,7 @@ start_datapath(struct daemon *d, const struct plan *plan, struct err *err)
 		.eal_args = d->options.eal,
 		.run_dir = dirname(control),
 		.doorbell_path = doorbell,
-		.idle_sleep = d->options.idle_sleep,
+		.idle_sleep = !d->options.idle_poll,
 		.park_mib = d->options.park_mib,
 		.debug = d->options.log_level == LOG_DEBUG,
 	};

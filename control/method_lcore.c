@@ -63,7 +63,7 @@ method_lcore_json(const struct daemon *d, unsigned int i)
 		      (int)d->model.lcore[i].cpu, "node", d->model.lcore[i].node, "queues",
 		      queues_of_lcore(&d->model, i + 1), "busy_percent", tenths(load->busy_percent),
 		      "cycles_per_packet", cycles > 0 ? json_real(tenths(cycles)) : json_null(),
-		      "idle", d->options.idle_sleep ? "sleep" : "poll");
+		      "idle", d->options.idle_poll ? "poll" : "sleep");
 	json_object_set_new(o, "busy_cycles", json_integer(now.busy_cycles));
 	json_object_set_new(o, "total_cycles", json_integer(now.total_cycles));
 	json_object_set_new(o, "packets", json_integer(now.packets));

@@ -187,7 +187,7 @@ set_datapath(struct options *o, const char *value, struct err *err)
 static int
 set_idle(struct options *o, const char *value, struct err *err)
 {
-	return set_either("idle", value, "poll", "sleep", &o->idle_sleep, err);
+	return set_either("idle", value, "sleep", "poll", &o->idle_poll, err);
 }
 
 static int
@@ -301,7 +301,7 @@ static const struct key keys[] = {
 	{"group-access", "all|read", "what that group may do [all]", set_group_access, NULL},
 	{"datapath", "direct|library",
 	 "who handles guests' rings: sluice, or DPDK's library [direct]", set_datapath, NULL},
-	{"idle", "poll|sleep", "what a CPU without work does [poll]", set_idle, NULL},
+	{"idle", "poll|sleep", "what a CPU without work does [sleep]", set_idle, NULL},
 	{"rebalance", "auto|off", "queues of a CPU that has too much go to others [auto]",
 	 set_rebalance, NULL},
 	{"ovsdb", "TARGET", "not in this version", set_ovsdb, NULL},

@@ -42,7 +42,7 @@ struct options {
 	bool group_reads_only;
 	unsigned int park_mib; /* most memory for parked frames */
 	bool library; /* datapath of ports that say nothing else */
-	bool idle_sleep;
+	bool idle_poll;
 	bool rebalance_off; /* queues change lcores only when asked to */
 	char *eal;
 	int log_level;

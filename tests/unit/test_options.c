@@ -58,7 +58,7 @@ without_anything_the_defaults_hold(void **state)
 	assert_int_equal(o.park_mib, 64);
 	assert_null(o.group);
 	assert_false(o.group_reads_only);
-	assert_false(o.idle_sleep);
+	assert_false(o.idle_poll);
 	assert_false(o.rebalance_off);
 	assert_false(o.library);
 	assert_string_equal(o.eal, "");
@@ -76,7 +76,7 @@ static const char *const everything[] = {
 	"memory",     "512,0,64",     "group",
 	"root",	      "group-access", "read",
 	"datapath",   "library",      "idle",
-	"sleep",      "eal",	      "--foo --bar",
+	"poll",	      "eal",	      "--foo --bar",
 	"log-level",  "debug",	      "socket-group",
 	"root",	      "socket-mode",  "0600",
 	"peer-users", "root",	      "socket-dir",
@@ -100,7 +100,7 @@ assert_everything(const struct options *o)
 	assert_int_equal(o->park_mib, 7);
 	assert_string_equal(o->group, "root");
 	assert_true(o->group_reads_only);
-	assert_true(o->idle_sleep);
+	assert_true(o->idle_poll);
 	assert_true(o->rebalance_off);
 	assert_true(o->library);
 	assert_string_equal(o->eal, "--foo --bar");
@@ -131,7 +131,7 @@ every_key_is_taken_from_the_file(void **state)
 static void
 every_key_is_taken_from_the_command_line(void **state)
 {
-	const char *conf = scratch_file(state, "conf", "idle = poll\nsocket-dir = {/a, \"/b\"}\n");
+	const char *conf = scratch_file(state, "conf", "idle = sleep\nsocket-dir = {/a, \"/b\"}\n");
 	char *argv[4 + N_EVERYTHING] = {(char[]){"sluiced"}, (char[]){"-c"}, (char *)conf};
 	char words[N_EVERYTHING][40];
 	struct options o;
