@@ -31,6 +31,7 @@ PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH, WALL = 0x4206, 0x4207, 17, 0x4000
 FRAME_DEADLINE_S = 10
 DEADLINE_S = 30  # each CPU of the guest is a thread on a busy machine
 PAGE_BYTES = mmap.PAGESIZE
+EPOLL_WAIT, FOR_EVER = "232", "0xffffffff"  # of x86-64
 
 TRAFFIC = "sluice-frontend"
 
@@ -265,6 +266,23 @@ def end_traffic():
 def wait_port(name, state="up"):
     wait_until(lambda: rpc("port.get", name=name)["state"] == state, f"{name} to be {state}",
                DEADLINE_S)
+
+
+def send(port, data):
+    guests[port].send(bytes.fromhex(data))
+
+
+def recv(port):
+    """The next frame to a guest, or None."""
+    data = guests[port].recv(FRAME_DEADLINE_S)
+    return data and data.hex()
+
+
+def wait_asleep(lcore):
+    """In epoll_wait() without a limit of time."""
+    file = f"/proc/{daemon.process.pid}/task/{daemon.thread(f'sluice/{lcore}')}/syscall"
+    wait_until(lambda: (words := read(file).split())[0] == EPOLL_WAIT and words[4] == FOR_EVER,
+               f"lcore {lcore} to sleep", DEADLINE_S)
 
 
 def wait_frames(name, count, which="rx_packets"):

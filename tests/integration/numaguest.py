@@ -35,11 +35,20 @@ mount -t tmpfs run /host/run
 mount -t tmpfs shm /host/dev/shm
 mount -t hugetlbfs hugepages /host/dev/hugepages
 mount -t cgroup2 cgroup /host/sys/fs/cgroup
+# DPDK's driver gets the NIC, if there is one.
+echo 1 > /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts
+for nic in $(cd /sys/bus/pci/drivers/virtio-pci && echo 0000:*); do
+	[ "$(cat /sys/bus/pci/devices/$nic/class)" = 0x020000 ] || continue
+	echo vfio-pci > /sys/bus/pci/devices/$nic/driver_override
+	echo $nic > /sys/bus/pci/drivers/virtio-pci/unbind
+	echo $nic > /sys/bus/pci/drivers_probe
+done
 export PYTHONDONTWRITEBYTECODE=1 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 exec chroot /host /usr/bin/python3 "$AGENT" /dev/vport*
 """
 GENERIC = initramfs.Image("linux-image-amd64",
-                          ("virtio_pci", "virtio_console", "9pnet_virtio", "9p"), INIT)
+                          ("virtio_pci", "virtio_console", "9pnet_virtio", "9p",
+                           "vfio_iommu_type1", "vfio_pci"), INIT)
 
 
 @dataclass(frozen=True)
@@ -52,11 +61,13 @@ class Node:
 @dataclass(frozen=True)
 class Layout:
     """CPUs are counted from node 0 on. `threads`: hyperthreads of a core. `distances`: {(lower node,
-    higher node): as firmware says}, else 20. `kernel`: more of its command line."""
+    higher node): as firmware says}, else 20. `nic_node`: there is a NIC at that node, without a
+    driver of the kernel's. `kernel`: more of its command line."""
 
     nodes: tuple
     threads: int = 1
     distances: dict = field(default_factory=dict)
+    nic_node: int = None
     kernel: str = ""
 
     def cpus(self):
@@ -86,6 +97,38 @@ class Layout:
         return words
 
 
+class Wire:
+    """The other end of the machine's NIC."""
+
+    def __init__(self, directory):
+        self._nic, here = directory / "nic", directory / "wire"
+        self.end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.end.bind(str(here))
+        self.arguments = [
+            "-netdev", f"dgram,id=wire,local.type=unix,local.path={self._nic},"
+                       f"remote.type=unix,remote.path={here}"]
+
+    def at_node(self, node):
+        return [*self.arguments,
+                "-device", f"pxb-pcie,id=far,bus=pcie.0,bus_nr=64,numa_node={node}",
+                "-device", "pcie-root-port,id=root,bus=far,chassis=1",
+                "-device", "virtio-net-pci,bus=root,netdev=wire,disable-legacy=on,iommu_platform=on"]
+
+    def send(self, data):
+        self.end.sendto(data, str(self._nic))
+
+    def recv(self, deadline_s):
+        """The next frame that the NIC sends, or None."""
+        self.end.settimeout(deadline_s)
+        try:
+            return self.end.recv(65536)
+        except TimeoutError:
+            return None
+
+    def close(self):
+        self.end.close()
+
+
 class GuestEnded(AssertionError):
     """QEMU is gone."""
 
@@ -97,16 +140,18 @@ class NumaGuest:
         self.layout = layout
         self._console_log = directory / "console"
         self._line_path = directory / "agent"
+        self.wire = None if layout.nic_node is None else Wire(directory)
         kernel, initrd = initramfs.build(build / "numa-image", GENERIC, [__file__])
         # Words that the kernel does not know become variables of init.
         command_line = ("console=ttyS0 quiet panic=-1 mitigations=off nokaslr no_timer_check "
                         f"AGENT={HERE / 'numaagent.py'} SLUICE_BUILD={Path(build).resolve()} "
-                        f"{layout.kernel}")
+                        f"intel_iommu=on {layout.kernel}")
         argv = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
             "-machine", "q35", "-accel", "tcg,thread=multi", "-no-reboot",
             "-cpu", "max,vendor=GenuineIntel",  # of AMD's hyperthreads QEMU tells Linux nothing
             *layout.arguments(),
+            *(("-device", "intel-iommu") if self.wire else ()),
             "-kernel", kernel, "-initrd", initrd, "-append", command_line,
             "-serial", f"file:{self._console_log}",
             "-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,"
@@ -114,6 +159,7 @@ class NumaGuest:
             "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=agent,path={self._line_path},server=on,wait=off",
             "-device", "virtserialport,chardev=agent",
+            *(self.wire.at_node(layout.nic_node) if self.wire else ()),
         ]
         try:
             self._boot(argv, directory / "qemu.log")
@@ -133,7 +179,7 @@ class NumaGuest:
                 if node.memory_mib > 0:
                     self.set_hugepages(i, node.hugepages)
         except BaseException:
-            self.close()
+            self._end()
             raise
 
     def _connect(self):
@@ -196,6 +242,15 @@ class NumaGuest:
         self.write(self._hugepages_file(node, "nr_hugepages"), count)
         assert self.hugepages(node) == count, f"node {node} cannot have {count} hugepages"
 
+    def nic(self):
+        """The NIC's PCI address."""
+        devices = "/sys/bus/pci/devices"
+        (address,) = (name for name in self.call("listing", devices)
+                      if self.read(f"{devices}/{name}/class").strip() == "0x020000")
+        node = int(self.read(f"{devices}/{address}/numa_node"))
+        assert node == self.layout.nic_node, "firmware says something else"
+        return address
+
     def set_online(self, cpu, online):
         self.write(f"/sys/devices/system/cpu/cpu{cpu}/online", int(online))
 
@@ -220,7 +275,12 @@ class NumaGuest:
                                          int(pages) * int(page_kib) * 1024)
         return answer
 
-    def close(self):
+    def _end(self):
         if self._line is not None:
             self._line.close()
         self.process.kill()
+
+    def close(self):
+        self._end()
+        if self.wire is not None:
+            self.wire.close()

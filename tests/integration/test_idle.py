@@ -249,6 +249,36 @@ def test_a_queue_moves_between_sleeping_lcores(two_lcores):
         assert_got([b.recv()], sent)
 
 
+def test_what_is_parked_moves_too(two_lcores):
+    """While nobody is awake to see to it."""
+    net = two_lcores
+    a, b = net.guest("a", mac=MAC_A, lcore=1), net.guest("b", mac=MAC_B, lcore=1)
+    for number in range(6):
+        assert net.sluiced.rpc("port.drain", name=b.name)["state"] == "drained"
+        sent = [frame(MAC_B, MAC_A) for _ in range(50)]
+        for one in sent[:25]:
+            net.send(a, one)
+        net.sluiced.rpc("port.set", name=b.name, lcore=2 - number % 2)
+        for one in sent[25:]:
+            net.send(a, one)
+        assert net.sluiced.rpc("port.resume", name=b.name)["state"] == "up"
+        assert_got([b.recv() for _ in sent], *sent)
+
+
+def test_a_library_port_is_looked_at(make_net):
+    """Nothing can wake the lcore for it, so it does not sleep until it is woken."""
+    net = make_net()
+    a = net.guest("a", mac=MAC_A, datapath="library")
+    b = net.guest("b", mac=MAC_B)
+    before = lcore(net.sluiced)
+    wait_until(lambda: lcore(net.sluiced)["naps"] > before["naps"] + 1000, "many naps")
+    assert lcore(net.sluiced)["sleeps"] == before["sleeps"]
+    for one, other, macs in (a, b, (MAC_B, MAC_A)), (b, a, (MAC_A, MAC_B)):
+        sent = frame(*macs)
+        net.send(one, sent)
+        assert_got([other.recv()], sent)
+
+
 def test_many_guests_sleep_together(make_net):
     """64 with a queue each; and any of them wakes the lcore."""
     net = make_net()

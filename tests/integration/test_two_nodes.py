@@ -9,11 +9,12 @@ import time
 
 import pytest
 
+from frames import BROADCAST, frame
 from numaguest import Layout, Node, NumaGuest
 from sluice import BUILD
 from wait import wait_until
 
-TWO = Layout((Node(2), Node(2)), distances={(0, 1): 21})
+TWO = Layout((Node(2), Node(2)), distances={(0, 1): 21}, nic_node=1)
 # With the CPUs that "auto" is to take.
 MORE = {
     "unequal": (Layout((Node(3, 512, 112), Node(1, 416, 80))), [2, 3]),
@@ -25,6 +26,7 @@ MORE = {
     "threads": (Layout((Node(4), Node(4)), threads=2, kernel="isolcpus=2-3,6-7"), [2, 6]),
     "one": (Layout((Node(2),)), [1]),
 }
+NEAR, FAR = "02:00:00:00:0d:01", "02:00:00:00:0d:02"
 ALL = os.environ.get("SLUICE_NUMA_LAYOUTS") == "all"
 
 
@@ -286,6 +288,37 @@ def test_a_queue_is_moved_under_traffic(auto):
     report = auto.call("end_traffic")
     facts = {key: report[key] for key in ("lost", "dup", "reordered", "corrupt")}
     assert not any(facts.values()), facts
+
+
+@pytest.fixture
+def uplink(auto):
+    """Of the machine's NIC, which DPDK drives."""
+    auto.rpc("uplink.add", name="up", bridge="b", devargs=auto.nic())
+    yield auto
+    auto.rpc("uplink.del", name="up")
+
+
+def test_an_uplink_is_polled_where_its_nic_is(uplink):
+    def lcores():
+        (up,) = uplink.rpc("uplink.list")
+        assert (up["driver"], up["node"]) == ("net_virtio", 1)
+        return {queue["lcore"] for queue in up["queues"]}
+
+    cpus = uplink.lcores()
+    wait_until(lambda: {uplink.node_of_cpu(cpus[lcore]) for lcore in lcores()} == {1},
+               "it to be polled on node 1", 20)
+    uplink.attach("a", [1])
+    (lcore,) = lcores()
+    for number in range(5):
+        # It has no socket or kick that could end that: its interrupt does.
+        uplink.call("wait_asleep", lcore)
+        sent = frame(BROADCAST, FAR, payload=bytes([number] * 50))
+        uplink.wire.send(sent)
+        assert uplink.call("recv", "a") == sent.hex()
+        uplink.call("wait_asleep", lcore)
+        back = frame(FAR, NEAR, payload=bytes([number] * 51))
+        uplink.call("send", "a", back.hex())
+        assert uplink.wire.recv(20) == back
 
 
 def test_a_cpu_goes_and_comes_back(auto):
