@@ -10,6 +10,7 @@
 #include "numa/balance.h"
 
 #define MILLIONTHS_OF_PERCENT (BALANCE_FULL / 100)
+#define ALL_NODES -1
 
 /* A queue of the problem. */
 struct item {
@@ -69,19 +70,9 @@ add_port(struct problem *p, const struct model *m, struct model_port *port)
 	}
 }
 
-/* Is one of the node's lcores busy long enough? */
-static bool
-node_is_busy(const struct daemon *d, int node)
-{
-	for (unsigned int i = 0; i < d->model.n_lcores; i++)
-		if (d->model.lcore[i].node == node && d->rebalance.busy_s[i] >= SHARE_SAMPLES)
-			return true;
-	return false;
-}
-
-/* Plans for all nodes, or for those of busy lcores alone. The caller frees *p in either case. */
+/* Plans for all nodes, or (not ALL_NODES) for the lcores of one. The caller frees *p in either case. */
 static int
-make_plan(struct problem *p, struct daemon *d, bool across_nodes, bool busy_only, struct err *err)
+make_plan(struct problem *p, struct daemon *d, bool across_nodes, int node, struct err *err)
 {
 	const struct balance_options options = {
 		.across_nodes = across_nodes,
@@ -95,8 +86,8 @@ make_plan(struct problem *p, struct daemon *d, bool across_nodes, bool busy_only
 	TAILQ_FOREACH(port, &m->ports, link)
 		if (port->id >= 0)
 			add_port(p, m, port);
-	for (unsigned int i = 0; i < p->n && busy_only; i++)
-		p->queue[i].pinned |= !node_is_busy(d, m->lcore[p->queue[i].lcore].node);
+	for (unsigned int i = 0; i < p->n && node != ALL_NODES; i++)
+		p->queue[i].pinned |= m->lcore[p->queue[i].lcore].node != node;
 	for (unsigned int i = 0; i < m->n_lcores; i++)
 		p->queue[p->n++] = (struct balance_queue){
 			.node = -1,
@@ -193,7 +184,7 @@ METHOD(method_lcore_rebalance)
 	struct problem p;
 
 	(void)connection;
-	if (make_plan(&p, d, across_nodes, false, err) == 0 &&
+	if (make_plan(&p, d, across_nodes, ALL_NODES, err) == 0 &&
 	    (dry_run || carry_out(&p, d, "rebalance", err) == 0))
 		result = json_pack("{s:b, s:o, s:o, s:o, s:f, s:f}", "dry_run", dry_run, "moves",
 				   moves_json(&p), "before", busy_json(&d->model, p.before),
@@ -206,24 +197,42 @@ METHOD(method_lcore_rebalance)
 
 /* ---- by itself ----------------------------------------------------------------------------- */
 
-static bool
-is_worth_it(const struct balance_plan *plan)
+/* Times the number of the node's lcores. */
+static double
+variance_on(const struct model *m, int node, const uint64_t *load)
 {
-	return plan->n_moves > 0 &&
-	       plan->variance_after <= plan->variance_before * (100 - REBALANCE_GAIN_PERCENT) / 100;
+	double sum = 0, squares = 0;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < m->n_lcores; i++) {
+		if (m->lcore[i].node != node)
+			continue;
+		sum += (double)load[i];
+		squares += (double)load[i] * (double)load[i];
+		n++;
+	}
+	return n > 0 ? squares - sum * sum / n : 0;
+}
+
+static bool
+is_worth_it(const struct problem *p, const struct model *m, int node)
+{
+	return p->plan.n_moves > 0 &&
+	       variance_on(m, node, p->after) <=
+		       variance_on(m, node, p->before) * (100 - REBALANCE_GAIN_PERCENT) / 100;
 }
 
 static void
-relieve(struct daemon *d)
+relieve(struct daemon *d, int node)
 {
-	struct rebalance *r = &d->rebalance;
+	struct rebalance_node *r = &d->rebalance.node[node];
 	struct problem p;
 	struct err err;
 
 	r->left_s = REBALANCE_WAIT_FIRST_S; /* to ask again, if it comes to nothing now */
-	if (make_plan(&p, d, false, true, &err) < 0) {
+	if (make_plan(&p, d, false, node, &err) < 0) {
 		log_error("queues of a busy lcore stay there: %s", err.message);
-	} else if (is_worth_it(&p.plan)) {
+	} else if (is_worth_it(&p, &d->model, node)) {
 		r->left_s = r->wait_s;
 		r->wait_s = r->wait_s < REBALANCE_WAIT_LAST_S ? 2 * r->wait_s : r->wait_s;
 		if (carry_out(&p, d, "overload", &err) < 0)
@@ -232,19 +241,17 @@ relieve(struct daemon *d)
 	problem_free(&p);
 }
 
-void
-rebalance_second(struct daemon *d)
+static void
+node_second(struct daemon *d, int node)
 {
-	struct rebalance *r = &d->rebalance;
+	struct rebalance_node *r = &d->rebalance.node[node];
 	bool any_busy = false, any_long = false;
 
-	share_sample(&r->shares, &d->model, &d->load);
-	for (unsigned int i = 0; i < d->load.n; i++) {
-		bool busy = d->load.lcore[i].busy_percent >= REBALANCE_BUSY_PERCENT;
-
-		r->busy_s[i] = busy ? r->busy_s[i] + 1 : 0;
-		any_busy |= busy;
-		any_long |= r->busy_s[i] >= SHARE_SAMPLES;
+	for (unsigned int i = 0; i < d->model.n_lcores; i++) {
+		if (d->model.lcore[i].node != node)
+			continue;
+		any_busy |= d->rebalance.busy_s[i] > 0;
+		any_long |= d->rebalance.busy_s[i] >= SHARE_SAMPLES;
 	}
 	r->calm_s = any_busy ? 0 : r->calm_s + 1;
 	if (r->wait_s == 0 || r->calm_s >= r->wait_s)
@@ -252,5 +259,19 @@ rebalance_second(struct daemon *d)
 	if (r->left_s > 0)
 		r->left_s--;
 	if (any_long && r->left_s == 0 && !d->options.rebalance_off)
-		relieve(d);
+		relieve(d, node);
+}
+
+void
+rebalance_second(struct daemon *d)
+{
+	struct rebalance *r = &d->rebalance;
+
+	share_sample(&r->shares, &d->model, &d->load);
+	for (unsigned int i = 0; i < d->load.n; i++)
+		r->busy_s[i] = d->load.lcore[i].busy_percent >= REBALANCE_BUSY_PERCENT ?
+				       r->busy_s[i] + 1 :
+				       0;
+	for (int node = 0; node < DP_NODES_MAX; node++)
+		node_second(d, node);
 }

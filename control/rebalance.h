@@ -11,10 +11,10 @@
  * lcores' time: when somebody asks, and, unless the configuration says no, by themselves.
  *
  * By themselves: an lcore was busy for REBALANCE_BUSY_PERCENT in each of the last SHARE_SAMPLES
- * seconds, and the plan takes away REBALANCE_GAIN_PERCENT of the variance at least. It is made for the
- * memory nodes of such lcores alone. Then it has to wait, REBALANCE_WAIT_FIRST_S, and after each time
+ * seconds, and the plan for its memory node takes away REBALANCE_GAIN_PERCENT of the variance there at
+ * least. Then that node has to wait, REBALANCE_WAIT_FIRST_S, and after each time
  * that it was needed again twice as long, so that a load that goes to and fro does not take the queues
- * with it; once no lcore was that busy for as long as the wait, the first wait is back.
+ * with it; once no lcore there was that busy for as long as the wait, the first wait is back.
  * Thread: control.
  */
 
@@ -27,9 +27,11 @@
 struct rebalance {
 	struct shares shares;
 	unsigned int busy_s[DP_LCORES_MAX]; /* for how long each lcore is that busy now */
-	unsigned int wait_s; /* to be observed after the next time; 0 stands for the first */
-	unsigned int left_s; /* of the last wait */
-	unsigned int calm_s; /* for how long no lcore is that busy */
+	struct rebalance_node {
+		unsigned int wait_s; /* to be observed after the next time; 0 stands for the first */
+		unsigned int left_s; /* of the last wait */
+		unsigned int calm_s; /* for how long none of its lcores is that busy */
+	} node[DP_NODES_MAX];
 };
 
 struct daemon;

@@ -254,7 +254,7 @@ nothing_moves_where_it_does_not_help(void **state)
 	guest("e", 2, 130);
 	lcore_fixture_seconds(100);
 	assert_null(lcore_fixture_event("queue.moved"));
-	assert_int_equal(d.rebalance.wait_s, REBALANCE_WAIT_FIRST_S);
+	assert_int_equal(d.rebalance.node[0].wait_s, REBALANCE_WAIT_FIRST_S);
 }
 
 /* What is too much cannot be helped, and the rest is no reason to move anything. */
@@ -301,6 +301,29 @@ only_the_busy_node_is_touched(void **state)
 	lcore_fixture_seconds(20);
 	assert_int_equal(c->lcore[0], 3);
 	assert_int_equal(e->lcore[0], 3);
+}
+
+/* What another node has, or had, is no reason to leave this one as it is. */
+static void
+each_node_is_judged_alone(void **state)
+{
+	struct model_port *e, *f;
+
+	(void)state;
+	lcore_fixture_lcores(two_nodes, 4);
+	guest("a", 1, 47);
+	guest("b", 1, 24);
+	guest("c", 1, 24);
+	guest("x", 2, 45);
+	e = guest("e", 3, 88); /* alone: as uneven as can be */
+	lcore_fixture_seconds(SHARE_SAMPLES);
+	assert_non_null(lcore_fixture_event("queue.moved"));
+	assert_int_equal(e->lcore[0], 3);
+	/* That was node 0's: node 1 has nothing to wait for. */
+	lcore_fixture_work(e, 0, 60);
+	f = guest("f", 3, 38);
+	lcore_fixture_seconds(SHARE_SAMPLES);
+	assert_true(e->lcore[0] == 4 || f->lcore[0] == 4);
 }
 
 /*
@@ -376,6 +399,7 @@ main(void)
 		TEST(nothing_moves_by_itself_for_a_little),
 		TEST(nothing_moves_by_itself_if_it_is_off),
 		TEST(only_the_busy_node_is_touched),
+		TEST(each_node_is_judged_alone),
 		TEST(a_load_that_goes_to_and_fro_is_not_followed_for_ever),
 		TEST(a_failure_is_tried_again),
 	};
