@@ -36,6 +36,36 @@ affinity_ask(pid_t tid, const cpu_set_t *wanted, cpu_set_t *granted)
 	       sched_getaffinity(tid, sizeof(*granted), granted) == 0;
 }
 
+static bool
+is_lcore(const struct lcore_watch *w, pid_t tid)
+{
+	for (unsigned int i = 0; i < w->n_lcores; i++)
+		if (tid_of(i + 1) == tid)
+			return true;
+	return false;
+}
+
+/* All other threads belong on the control CPUs. A library starts its own where it likes; and the kernel lets
+ * them have any CPU when all of theirs go offline or, before 6.2, when a cpuset comes or changes. */
+static void
+others_keep_off(const struct lcore_watch *w)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	const struct dirent *task;
+
+	while (tasks && (task = readdir(tasks))) {
+		pid_t tid = atoi(task->d_name);
+		cpu_set_t now;
+
+		if (tid > 0 && !is_lcore(w, tid) &&
+		    sched_getaffinity(tid, sizeof(now), &now) == 0 &&
+		    !CPU_EQUAL(&now, &w->control_cpus))
+			sched_setaffinity(tid, sizeof(w->control_cpus), &w->control_cpus);
+	}
+	if (tasks)
+		closedir(tasks);
+}
+
 int
 lcore_watch_start(struct lcore_watch *w, struct err *err)
 {
@@ -61,6 +91,7 @@ lcore_watch_start(struct lcore_watch *w, struct err *err)
 				     "affinity of sluiced's threads, or choose another with --lcores",
 				     i + 1, cpu, list, cpu);
 	}
+	others_keep_off(w);
 	return 0;
 }
 
@@ -103,39 +134,11 @@ spot_mend(const struct lcore_watch *w, unsigned int i, pid_t tid, const cpu_set_
 	return false;
 }
 
-static bool
-is_lcore(const struct lcore_watch *w, pid_t tid)
-{
-	for (unsigned int i = 0; i < w->n_lcores; i++)
-		if (tid_of(i + 1) == tid)
-			return true;
-	return false;
-}
-
-/* All other threads belong on the control CPUs. Kernels before 6.2 wipe out every affinity when the
- * process gets a cpuset, and when that changes. */
-static void
-others_keep_off(const struct lcore_watch *w)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	const struct dirent *task;
-
-	while (tasks && (task = readdir(tasks))) {
-		pid_t tid = atoi(task->d_name);
-
-		if (tid > 0 && !is_lcore(w, tid))
-			sched_setaffinity(tid, sizeof(w->control_cpus), &w->control_cpus);
-	}
-	if (tasks)
-		closedir(tasks);
-}
-
 void
 lcore_watch_look(struct lcore_watch *w,
 		 void (*tell)(unsigned int lcore, const struct lcore_spot *spot, void *arg),
 		 void *arg)
 {
-	bool all_home = true;
 	cpu_set_t online;
 
 	if (topology_read_online(&online, w->sysfs, NULL) == 0)
@@ -152,7 +155,6 @@ lcore_watch_look(struct lcore_watch *w,
 		is_back = is_alone_on(&now, w->lcore[i].cpu);
 		if (is_back && before == LCORE_HOME)
 			continue;
-		all_home = false;
 		if (!is_back)
 			is_back = spot_mend(w, i, tid, &now, spot);
 		/* Also why it is, once that is known better: a CPU that goes is first forbidden, then offline. */
@@ -165,8 +167,7 @@ lcore_watch_look(struct lcore_watch *w,
 		CPU_SET(w->lcore[i].cpu, &spot->cpus);
 		tell(i + 1, spot, arg);
 	}
-	if (!all_home)
-		others_keep_off(w);
+	others_keep_off(w);
 }
 
 const char *

@@ -23,7 +23,7 @@ static struct {
 	cpu_set_t open; /* CPUs that are online and in our cpuset */
 	cpu_set_t of[N_LCORES]; /* on which each thread may run */
 	cpu_set_t of_us; /* the same for the test itself, as a thread that is no lcore */
-	unsigned int asked; /* how often it was asked to move an lcore's thread */
+	unsigned int asked, asked_us; /* how often it was asked to move an lcore's thread, and us */
 } kernel;
 
 int __wrap_sched_getaffinity(pid_t tid, size_t size, cpu_set_t *set);
@@ -33,7 +33,10 @@ int
 __wrap_sched_getaffinity(pid_t tid, size_t size, cpu_set_t *set)
 {
 	assert_int_equal(size, sizeof(*set));
-	assert_int_not_equal(tid, getpid());
+	if (tid == getpid()) {
+		*set = kernel.of_us;
+		return 0;
+	}
 	if (tid < FAKE_TID || tid >= FAKE_TID + N_LCORES) {
 		errno = ESRCH;
 		return -1;
@@ -50,6 +53,7 @@ __wrap_sched_setaffinity(pid_t tid, size_t size, const cpu_set_t *set)
 	assert_int_equal(size, sizeof(*set));
 	if (tid == getpid()) {
 		kernel.of_us = *set;
+		kernel.asked_us++;
 		return 0;
 	}
 	assert_in_range(tid, FAKE_TID, FAKE_TID + N_LCORES - 1);
@@ -113,7 +117,7 @@ static void
 look(void)
 {
 	told.n = 0;
-	kernel.asked = 0;
+	kernel.asked = kernel.asked_us = 0;
 	lcore_watch_look(&watch, on_spot, &told);
 }
 
@@ -166,7 +170,7 @@ setup(void **state)
 	list_parse("0-7", &kernel.open);
 	list_parse("3", &kernel.of[0]);
 	list_parse("7", &kernel.of[1]);
-	CPU_ZERO(&kernel.of_us);
+	kernel.of_us = kernel.open;
 	assert_int_equal(lcore_watch_start(&watch, NULL), 0);
 	return 0;
 }
@@ -208,7 +212,7 @@ nothing_is_told_or_done_where_all_is_well(void **state)
 	look();
 	assert_int_equal(told.n, 0);
 	assert_int_equal(kernel.asked, 0);
-	assert_int_equal(CPU_COUNT(&kernel.of_us), 0);
+	assert_int_equal(kernel.asked_us, 0);
 	assert_true(watch.spot[0].away == LCORE_HOME);
 	assert_null(lcore_watch_reason(LCORE_HOME));
 }
@@ -297,6 +301,18 @@ other_threads_are_kept_off(void **state)
 	assert_on(1, "3");
 	assert_on(2, "7");
 	assert_true(CPU_EQUAL(&kernel.of_us, &watch.control_cpus));
+	/* Any kernel does when the last of a thread's CPUs goes offline. */
+	kernel.of_us = kernel.open;
+	look();
+	assert_int_equal(told.n, 0);
+	assert_true(CPU_EQUAL(&kernel.of_us, &watch.control_cpus));
+}
+
+static void
+threads_of_libraries_are_kept_off_from_the_start(void **state)
+{
+	(void)state;
+	assert_true(CPU_EQUAL(&kernel.of_us, &watch.control_cpus));
 }
 
 /* What was online last is what it goes by. */
@@ -353,6 +369,7 @@ main(void)
 		CASE(a_thread_without_its_cpu_floats),
 		CASE(a_cpuset_that_shrinks_is_followed),
 		CASE(other_threads_are_kept_off),
+		CASE(threads_of_libraries_are_kept_off_from_the_start),
 		CASE(a_sysfs_that_is_gone_is_survived),
 		CASE(the_kernel_may_bring_it_back_itself),
 		CASE(all_lcores_may_lose_their_cpus),
