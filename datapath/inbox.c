@@ -2,6 +2,7 @@
 #include "datapath/inbox.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -78,7 +79,7 @@ inbox_settle(void)
 		uint32_t put = __atomic_load_n(&r->prod.tail, __ATOMIC_ACQUIRE);
 
 		while ((int32_t)(__atomic_load_n(&r->cons.tail, __ATOMIC_ACQUIRE) - put) < 0)
-			rte_pause();
+			sched_yield(); /* as rcu_synchronize() */
 	}
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "datapath/park.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include <rte_cycles.h>
 #include <rte_lcore.h>
-#include <rte_pause.h>
 
 #include "datapath/deliver.h"
 #include "datapath/event.h"
@@ -500,7 +500,7 @@ park_settle(const struct port *p)
 
 	for (i = 0; i < p->n_queues; i++)
 		while (atomic_load(&p->queue[i].park.listed))
-			rte_pause();
+			sched_yield(); /* as rcu_synchronize() */
 }
 
 void

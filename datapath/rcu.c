@@ -2,6 +2,7 @@
 #include "datapath/rcu.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include <rte_malloc.h>
 
@@ -27,4 +28,14 @@ rcu_destroy(void)
 {
 	rte_free(rcu_qsbr);
 	rcu_qsbr = NULL;
+}
+
+void
+rcu_synchronize(void)
+{
+	uint64_t token = rte_rcu_qsbr_start(rcu_qsbr);
+
+	/* An lcore that is waited for may have to run on this very CPU. */
+	while (rte_rcu_qsbr_check(rcu_qsbr, token, false) == 0)
+		sched_yield();
 }

@@ -41,10 +41,6 @@ rcu_quiescent(unsigned int lcore)
  * Waits until every online lcore has been quiescent once. Thread: any but a forwarding lcore.
  * May wait: one grace period. Hold no lock that an lcore could want.
  */
-static inline void
-rcu_synchronize(void)
-{
-	rte_rcu_qsbr_synchronize(rcu_qsbr, RTE_QSBR_THRID_INVALID);
-}
+void rcu_synchronize(void);
 
 #endif

@@ -2,10 +2,9 @@
 #include "datapath/table.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <rte_pause.h>
 
 #include "datapath/event.h"
 #include "datapath/inbox.h"
@@ -152,7 +151,7 @@ table_move(struct port_queue *q, uint8_t lcore)
 	worker_leave(before, q, between->generation, lcore);
 	snapshot_publish(between);
 	while (atomic_load(&q->pause_cycles) == 0)
-		rte_pause();
+		sched_yield(); /* as rcu_synchronize() */
 	snapshot_publish(after);
 	return 0;
 }

@@ -2,10 +2,13 @@
 #include "datapath/uplink_wake.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <linux/if_packet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <rte_ethdev.h>
 
@@ -22,10 +25,32 @@ uplink_wake_is_packet_socket(int fd, unsigned int if_index)
 	       addr.sll_family == AF_PACKET && (unsigned int)addr.sll_ifindex == if_index;
 }
 
-static int
-uplink_wake_compare(const void *a, const void *b)
+/* Of all packet sockets the kernel has a list, in which a new one comes last. */
+void
+uplink_wake_sort(int *fd, uint16_t n)
 {
-	return *(const int *)a - *(const int *)b;
+	FILE *list = fopen("/proc/thread-self/net/packet", "re");
+	uint16_t done = 0, i;
+	unsigned long inode;
+	struct stat status;
+	char line[256];
+
+	while (list != NULL && done < n && fgets(line, sizeof(line), list) != NULL) {
+		const char *last = strrchr(line, ' ');
+
+		inode = last != NULL ? strtoul(last, NULL, 10) : 0;
+		for (i = done; i < n; i++) {
+			int it = fd[i];
+
+			if (fstat(it, &status) != 0 || status.st_ino != inode)
+				continue;
+			fd[i] = fd[done];
+			fd[done++] = it;
+			break;
+		}
+	}
+	if (list != NULL)
+		fclose(list);
 }
 
 /* The driver keeps its sockets to itself: one a queue, opened in their order. */
@@ -52,7 +77,7 @@ uplink_wake_find_sockets(struct uplink_wake *w, unsigned int if_index)
 	/* More than queues: another uplink is on the same interface, and which are whose? */
 	if (n != w->n_rx)
 		return;
-	qsort(found, n, sizeof(found[0]), uplink_wake_compare);
+	uplink_wake_sort(found, n);
 	memcpy(w->fd, found, n * sizeof(found[0]));
 }
 
@@ -82,6 +107,15 @@ uplink_wake_close(struct uplink_wake *w)
 	}
 }
 
+/* Of what lies in the ring of a packet socket the kernel sends what it has room for, and the rest when it is asked
+ * again: not later than now, then. An interface that is down or gone has nothing to send for. */
+static bool
+uplink_wake_flush(int fd)
+{
+	return sendto(fd, NULL, 0, MSG_DONTWAIT, NULL, 0) == 0 || errno == ENETDOWN ||
+	       errno == ENXIO;
+}
+
 bool
 uplink_wake_arm(struct uplink_wake *w, uint16_t rxq, unsigned int lcore)
 {
@@ -98,9 +132,7 @@ uplink_wake_arm(struct uplink_wake *w, uint16_t rxq, unsigned int lcore)
 			return false;
 		w->watched_on[rxq] = (uint8_t)lcore;
 	}
-	/* Of what lies in the ring of a packet socket the kernel sends what it has room for, and the rest when it
-	 * is asked again: not later than now, then. */
-	if (!w->interrupts && sendto(w->fd[rxq], NULL, 0, MSG_DONTWAIT, NULL, 0) != 0)
+	if (!w->interrupts && !uplink_wake_flush(w->fd[rxq]))
 		return false;
 	if (w->interrupts && !w->armed[rxq] && rte_eth_dev_rx_intr_enable(w->dev, rxq) != 0)
 		return false;

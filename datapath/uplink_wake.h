@@ -22,6 +22,9 @@ struct uplink_wake {
 /* Of a device that has started, with receive interrupts asked for or not. Thread: control. */
 void uplink_wake_open(struct uplink_wake *w, uint16_t dev, uint16_t n_rx, bool interrupts);
 
+/* Puts n packet sockets of ours into the order in which they were opened. Thread: control. */
+void uplink_wake_sort(int *fd, uint16_t n);
+
 /* Before the device is closed. Thread: control, no lcore has the uplink any more. */
 void uplink_wake_close(struct uplink_wake *w);
 

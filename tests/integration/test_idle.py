@@ -186,6 +186,21 @@ def test_an_uplink_wakes_it(make_net):
         assert_got([a.recv()], sent)
 
 
+def test_an_uplink_without_its_interface_lets_it_sleep(make_net):
+    net = make_net()
+    a, uplink = net.guest("a", mac=MAC_A), net.uplink("up")
+    dev = f"{net.bridge}u0"
+    for state in "down", "up", "down":
+        net.netns.ip("link", "set", dev, state)
+        wait_asleep(net.sluiced)
+        if state == "up":
+            sent = frame(MAC_A, MAC_B)
+            wait_until(lambda: uplink.end.send(sent) or a.recv(), "a frame")
+    net.netns.ip("link", "del", dev)
+    wait_asleep(net.sluiced)
+    net.netns.veth(dev, f"{dev}h")  # what the net will take away
+
+
 def test_interrupts_of_an_uplink_wake_it(start_sluiced, netns):
     """Two switches; one is the other's net_virtio_user device."""
     back, front = (start_sluiced(netns=netns.name) for _ in range(2))

@@ -96,31 +96,18 @@ def test_a_rebalance_moves_what_is_needed_and_loses_nothing(start, directory):
     assert sum(guest["rx"] for guest in report["guests"]) > 0
 
 
-def test_an_overloaded_lcore_is_relieved_by_itself(start, directory):
-    daemon = start()
-    names = ["p0", "p1", "p2", "p3"]
-    paths = attach(daemon, *names, lcore=BUSY)
-    frontend = start_frontend(directory, *TRAFFIC, "--size", "1514", *paths)
-    with Connection(daemon.control, deadline_s=AUTOMATIC_S) as connection:
-        connection.call("events.subscribe", types=["queue.moved"])
-        wait_until(lambda: busy(daemon, BUSY) > 90, "a busy lcore", 30)
-        unpin(daemon, *names[:3])
-        event = connection.next_event()
-        assert (event["from"], event["to"], event["queue"]) == (BUSY, IDLE, 0), event
-        assert event["reason"] == "overload"
-    wait_until(lambda: lcores_of(daemon, event["port"]) == [IDLE], "it to be there")
-    assert lcores_of(daemon, "p3") == [BUSY], "it is pinned"
-    end_frontend(frontend)
-
-
-def test_uplinks_are_moved_too(start):
-    """DPDK's null device always has frames to give."""
+def test_an_overloaded_lcore_is_relieved_by_itself(start):
+    """DPDK's null device always has frames to give, on however busy a machine."""
     daemon = start()
     attach(daemon, "a", "b", "c", lcore=IDLE)
-    daemon.rpc("uplink.add", name="up", bridge=BRIDGE, devargs="net_null0")
-    assert lcores_of(daemon, "up") == [BUSY, BUSY], "where fewest queues are"
-    wait_until(lambda: sorted(lcores_of(daemon, "up")) == [IDLE, BUSY], "one of them to be moved",
-               AUTOMATIC_S, 0.5)
+    with Connection(daemon.control, deadline_s=AUTOMATIC_S) as connection:
+        connection.call("events.subscribe", types=["queue.moved"])
+        daemon.rpc("uplink.add", name="up", bridge=BRIDGE, devargs="net_null0")
+        assert lcores_of(daemon, "up") == [BUSY, BUSY], "where fewest queues are"
+        event = connection.next_event()
+    assert (event["port"], event["from"], event["to"]) == ("up", BUSY, IDLE), event
+    assert event["reason"] == "overload"
+    assert sorted(lcores_of(daemon, "up")) == [IDLE, BUSY]
 
 
 def test_pins_outlive_a_restart(start):

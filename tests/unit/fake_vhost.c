@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <rte_rcu_qsbr.h>
+#include "datapath/rcu.h"
 #include <rte_vhost.h>
 
 #define FAKE_SOCKETS 8
@@ -56,7 +56,7 @@ int __wrap_rte_vhost_get_mem_table(int vid, struct rte_vhost_memory **table);
 int __wrap_rte_vhost_enable_guest_notification(int vid, uint16_t vring, int enable);
 int __wrap_rte_vhost_extern_callback_register(int vid, const struct rte_vhost_user_extern_ops *o,
 					      void *ctx);
-void __wrap_rte_rcu_qsbr_synchronize(struct rte_rcu_qsbr *v, unsigned int thread_id);
+void __wrap_rcu_synchronize(void);
 void *__wrap_rte_zmalloc_socket(const char *type, size_t size, unsigned int align, int node);
 void __wrap_rte_free(void *p);
 void __wrap_event_post(enum dp_event_type type, uint16_t port, uint64_t value);
@@ -394,10 +394,8 @@ __wrap_rte_vhost_extern_callback_register(int vid, const struct rte_vhost_user_e
 }
 
 void
-__wrap_rte_rcu_qsbr_synchronize(struct rte_rcu_qsbr *v, unsigned int thread_id)
+__wrap_rcu_synchronize(void)
 {
-	(void)v;
-	(void)thread_id;
 	fake.vid_at_grace = fake.watched->vid;
 	fake.live_at_grace = fake_live();
 	fake_happened("grace");

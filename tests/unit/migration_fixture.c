@@ -47,15 +47,13 @@ runs_parks(void)
 
 void (*in_grace_period)(void), (*in_inbox_settle)(void);
 
-void __wrap_rte_rcu_qsbr_synchronize(struct rte_rcu_qsbr *v, unsigned int thread);
+void __wrap_rcu_synchronize(void);
 void __wrap_inbox_settle(void);
 void __real_inbox_settle(void);
 
 void
-__wrap_rte_rcu_qsbr_synchronize(struct rte_rcu_qsbr *v, unsigned int thread)
+__wrap_rcu_synchronize(void)
 {
-	(void)v;
-	(void)thread;
 	if (in_grace_period != NULL)
 		in_grace_period();
 }

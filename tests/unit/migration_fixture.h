@@ -8,7 +8,7 @@
  * forward_fixture's ports, whose guests may be away, with the control thread's part of a migration. One
  * thread plays that and the lcores, one after the other; so a test says when each of them has got how far.
  *
- * To be linked with --wrap=rte_rcu_qsbr_synchronize and --wrap=inbox_settle.
+ * To be linked with --wrap=rcu_synchronize and --wrap=inbox_settle.
  */
 #define OTHER 2 /* lcore */
 #define GOT_MAX 1024
