@@ -389,6 +389,20 @@ second_cb(evutil_socket_t fd, short what, void *arg)
 	lcore_watch_look(&d->lcore_watch, on_lcore_spot, d);
 }
 
+/* Who tells us to stop before run(), or once more after it, finds nothing half done: reserved hugepages
+ * would stay. */
+static void
+hold_signals(bool hold)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
 static void
 signal_cb(evutil_socket_t signal, short what, void *arg)
 {
@@ -419,8 +433,10 @@ run(struct daemon *d, struct err *err)
 		sd_notify(0, "READY=1");
 		printf("sluiced: ready, control socket %s\n", d->options.control);
 		fflush(stdout);
+		hold_signals(false);
 		if (event_base_dispatch(d->base) < 0)
 			rc = err_set(err, EIO, "event-loop", "the event loop failed");
+		hold_signals(true);
 		sd_notify(0, "STOPPING=1");
 	}
 	for (unsigned int i = 0; i < n; i++)
@@ -518,6 +534,7 @@ main(int argc, char **argv)
 		break;
 	case OPTIONS_GO:
 		log_start(d.options.log_level);
+		hold_signals(true);
 		if (prepare(&d, &plan, &err) < 0 ||
 		    (!d.options.config_check && serve(&d, &plan, &err) < 0)) {
 			fflush(stdout); /* what DPDK said of its arguments comes first */

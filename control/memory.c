@@ -55,6 +55,16 @@ plan_nodes(struct memory_plan *plan, const struct topology *t, const bool serves
 	}
 }
 
+/* DPDK knows the nodes of CPUs alone. */
+static bool
+has_cpus(const struct topology *t, unsigned int node)
+{
+	for (unsigned int cpu = 0; cpu < t->n_cpus; cpu++)
+		if (t->node_of_cpu[cpu] == (int)node)
+			return true;
+	return false;
+}
+
 /* The lcores' own nodes, but for those without memory: the nearest that has some. */
 static void
 choose_nodes(const struct topology *t, const struct placement_lcore *lcore, unsigned int n_lcores,
@@ -63,7 +73,7 @@ choose_nodes(const struct topology *t, const struct placement_lcore *lcore, unsi
 	bool has_memory[DP_NODES_MAX] = {false};
 
 	for (unsigned int node = 0; node < t->n_nodes && node < DP_NODES_MAX; node++)
-		has_memory[node] = t->node[node].mem_kib > 0;
+		has_memory[node] = t->node[node].mem_kib > 0 && has_cpus(t, node);
 	for (unsigned int i = 0; i < n_lcores; i++) {
 		int from = lcore[i].node, node;
 
@@ -130,6 +140,11 @@ memory_plan(const struct options *o, const struct topology *t, const struct plac
 					     "memory asks for %u MiB of node %u, which has no memory"
 					     " that sluiced may use; write 0 for it",
 					     o->memory_mib[i], i);
+		if (o->memory_mib[i] && !has_cpus(t, i))
+			return err_set_param(err, EINVAL, "bad-option", "memory",
+					     "memory asks for %u MiB of node %u, which has no CPU that"
+					     " is online: DPDK cannot use its memory; write 0 for it",
+					     o->memory_mib[i], i);
 		plan->mib[i] = o->memory_mib[i];
 		serves[i] = plan->mib[i] > 0;
 		sum += plan->mib[i];
@@ -144,7 +159,8 @@ memory_plan(const struct options *o, const struct topology *t, const struct plac
 static int
 check_node(unsigned int node, unsigned int mib, const struct hugepages *pages, struct err *err)
 {
-	unsigned long long need_kib = mib * 1024ULL, free_kib = 0, missing;
+	unsigned long long need_kib = mib * 1024ULL, missing;
+	unsigned long long free_kib = hugepages_usable_kib(pages, node);
 	unsigned int page_kib = 0, total = 0;
 
 	for (unsigned int i = 0; i < pages->n; i++) {
@@ -152,7 +168,6 @@ check_node(unsigned int node, unsigned int mib, const struct hugepages *pages, s
 
 		if (e->node != (int)node)
 			continue;
-		free_kib += (unsigned long long)(e->free - e->promised) * e->size_kib;
 		/* Advice is for the smallest pages, which the kernel can make when it runs. */
 		if (!page_kib) {
 			page_kib = e->size_kib;
@@ -176,8 +191,12 @@ check_node(unsigned int node, unsigned int mib, const struct hugepages *pages, s
 int
 memory_check(const struct memory_plan *plan, const struct hugepages *pages, struct err *err)
 {
-	for (unsigned int node = 0; node < plan->n_nodes; node++)
-		if (plan->mib[node] && check_node(node, plan->mib[node], pages, err) < 0)
+	struct hugepages left = *pages;
+
+	for (unsigned int node = 0; node < plan->n_nodes; node++) {
+		if (plan->mib[node] && check_node(node, plan->mib[node], &left, err) < 0)
 			return -ENOMEM;
+		hugepages_use(&left, node, plan->mib[node] * 1024ULL);
+	}
 	return 0;
 }

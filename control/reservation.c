@@ -32,6 +32,29 @@ boot_id(char *id, int size)
 		fclose(file);
 }
 
+static struct hugepages_entry
+pool_of(const struct hugepages *pages, const struct reservation_entry *e)
+{
+	for (unsigned int i = 0; i < pages->n; i++)
+		if (pages->entry[i].node == e->node && pages->entry[i].size_kib == e->size_kib)
+			return pages->entry[i];
+	return (struct hugepages_entry){0};
+}
+
+/* How many of the pages there are, if we were killed while the kernel made them. */
+static unsigned int
+made(const struct reservation *r, const struct reservation_entry *e)
+{
+	unsigned int there, missing;
+	struct hugepages pages;
+
+	if (hugepages_read_machine(&pages, r->root, NULL) < 0)
+		return 0;
+	there = pool_of(&pages, e).total;
+	missing = e->total > there ? e->total - there : 0;
+	return e->pages > missing ? e->pages - missing : 0;
+}
+
 void
 reservation_open(struct reservation *r, const char *root, const char *path)
 {
@@ -46,9 +69,14 @@ reservation_open(struct reservation *r, const char *root, const char *path)
 		return;
 	boot_id(now, sizeof(now));
 	if (fscanf(file, "boot %63s", then) == 1 && !strcmp(then, now))
-		while (r->n < HUGEPAGES_ENTRIES_MAX && fscanf(file, " node %d kib %u pages %u",
-							      &e.node, &e.size_kib, &e.pages) == 3)
-			r->entry[r->n++] = e;
+		while (r->n < HUGEPAGES_ENTRIES_MAX &&
+		       fscanf(file, " node %d kib %u pages %u total %u", &e.node, &e.size_kib,
+			      &e.pages, &e.total) == 4) {
+			e.pages = made(r, &e);
+			e.total = 0;
+			r->entry[r->n] = e;
+			r->n += e.pages > 0;
+		}
 	fclose(file);
 }
 
@@ -70,8 +98,8 @@ record(const struct reservation *r)
 	boot_id(id, sizeof(id));
 	fprintf(file, "boot %s\n", id);
 	for (unsigned int i = 0; i < r->n; i++)
-		fprintf(file, "node %d kib %u pages %u\n", r->entry[i].node, r->entry[i].size_kib,
-			r->entry[i].pages);
+		fprintf(file, "node %d kib %u pages %u total %u\n", r->entry[i].node,
+			r->entry[i].size_kib, r->entry[i].pages, r->entry[i].total);
 	if (ferror(file))
 		rc = -EIO;
 	if (fclose(file) != 0)
@@ -79,20 +107,27 @@ record(const struct reservation *r)
 	return rc;
 }
 
-/* Room for an entry is there: there are no more pools. */
+/* Pages more of a pool, or less; `total` as in the entry. Room for an entry is there: there are no more
+ * pools. */
 static void
-add(struct reservation *r, int node, unsigned int size_kib, unsigned int pages)
+add(struct reservation *r, const struct hugepages_entry *pool, int pages, unsigned int total)
 {
+	struct reservation_entry *e;
 	unsigned int i = 0;
 
-	while (i < r->n && (r->entry[i].node != node || r->entry[i].size_kib != size_kib))
+	while (i < r->n &&
+	       (r->entry[i].node != pool->node || r->entry[i].size_kib != pool->size_kib))
 		i++;
-	if (i == r->n) {
-		if (r->n == HUGEPAGES_ENTRIES_MAX)
-			return;
-		r->entry[r->n++] = (struct reservation_entry){.node = node, .size_kib = size_kib};
-	}
-	r->entry[i].pages += pages;
+	if (i == HUGEPAGES_ENTRIES_MAX)
+		return;
+	e = &r->entry[i];
+	if (i == r->n)
+		*e = (struct reservation_entry){.node = pool->node, .size_kib = pool->size_kib};
+	r->n += i == r->n;
+	e->pages += pages;
+	e->total = total;
+	if (!e->pages)
+		*e = r->entry[--r->n];
 }
 
 /* ---- take --------------------------------------------------------------------------------- */
@@ -112,82 +147,105 @@ available_kib(void)
 	return kib;
 }
 
-/* How many pages, of which size, a node lacks. */
-static unsigned int
-lacking(const struct hugepages *pages, int node, unsigned int mib, unsigned int *size_kib)
+/* The smallest pages of a node: the kernel can make them when it runs. NULL: it has none. */
+static const struct hugepages_entry *
+smallest(const struct hugepages *pages, int node)
 {
-	unsigned long long need_kib = mib * 1024ULL, free_kib = 0;
+	for (unsigned int i = 0; i < pages->n; i++)
+		if (pages->entry[i].node == node)
+			return &pages->entry[i];
+	return NULL;
+}
 
-	*size_kib = 0;
-	for (unsigned int i = 0; i < pages->n; i++) {
-		const struct hugepages_entry *e = &pages->entry[i];
+/* Makes a pool larger. The record has the pages before the kernel makes them: we may be killed then.
+ * Returns how many it made, or -errno; of the record, if that is what failed. */
+static int
+make(struct reservation *r, const struct hugepages_entry *pool, int pages, int *record_rc)
+{
+	int done = 0, rc = 0;
 
-		if (e->node != node)
-			continue;
-		free_kib += (unsigned long long)(e->free - e->promised) * e->size_kib;
-		if (!*size_kib)
-			*size_kib = e->size_kib;
-	}
-	if (free_kib >= need_kib || !*size_kib)
-		return 0;
-	return (need_kib - free_kib + *size_kib - 1) / *size_kib;
+	add(r, pool, pages, pool->total + pages);
+	*record_rc = record(r);
+	if (*record_rc == 0)
+		rc = hugepages_resize(r->root, pool->node, pool->size_kib, pages, &done);
+	if (done < 0)
+		done = 0;
+	if (done > pages)
+		done = pages;
+	add(r, pool, done - pages, 0);
+	if (*record_rc == 0)
+		*record_rc = record(r);
+	return rc < 0 ? rc : done;
 }
 
 static int
-grow(struct reservation *r, int node, unsigned int size_kib, unsigned int pages, struct err *err)
+grow(struct reservation *r, const struct hugepages_entry *pool, unsigned int pages, struct err *err)
 {
-	unsigned long long kib = (unsigned long long)pages * size_kib, has_kib = available_kib();
-	int done, rc;
+	unsigned long long kib = (unsigned long long)pages * pool->size_kib;
+	unsigned long long has_kib = available_kib();
+	int done, record_rc;
 
 	if (kib + SPARE_MIB * 1024ULL > has_kib)
 		return err_set_param(err, ENOMEM, "no-hugepages", "reserve-hugepages",
 				     "node %d lacks %u hugepages of %u kB, and to reserve them would leave"
 				     " less than %d of the %llu MiB of memory available; ask for less"
 				     " with --memory",
-				     node, pages, size_kib, SPARE_MIB, has_kib / 1024);
-	rc = hugepages_resize(r->root, node, size_kib, pages, &done);
-	if (rc < 0)
-		return err_set_param(err, -rc, "no-hugepages", "reserve-hugepages",
+				     pool->node, pages, pool->size_kib, SPARE_MIB, has_kib / 1024);
+	done = make(r, pool, pages, &record_rc);
+	if (record_rc < 0)
+		return err_set_param(err, -record_rc, "no-hugepages", "reserve-hugepages",
+				     "cannot note reserved hugepages in %s: %s", r->path,
+				     strerror(-record_rc));
+	if (done < 0)
+		return err_set_param(err, -done, "no-hugepages", "reserve-hugepages",
 				     "node %d lacks %u hugepages of %u kB, which sluiced may not reserve"
 				     " (%s): run it as root, or reserve them before",
-				     node, pages, size_kib, strerror(-rc));
-	if (done > 0)
-		add(r, node, size_kib, done < (int)pages ? done : (int)pages);
-	rc = record(r);
-	if (rc < 0)
-		return err_set_param(err, -rc, "no-hugepages", "reserve-hugepages",
-				     "cannot note reserved hugepages in %s: %s", r->path,
-				     strerror(-rc));
+				     pool->node, pages, pool->size_kib, strerror(-done));
 	if (done < (int)pages)
 		return err_set_param(
 			err, ENOMEM, "no-hugepages", "reserve-hugepages",
 			"the kernel could reserve %d of %u hugepages of %u kB that node %d"
 			" lacks: its memory is used up, or in too small pieces; reserve them"
 			" when the machine boots (hugepages=), or ask for less with --memory",
-			done > 0 ? done : 0, pages, size_kib, node);
+			done, pages, pool->size_kib, pool->node);
 	log_notice("reserved %u hugepages of %u kB on node %d, which go back in the end", pages,
-		   size_kib, node);
+		   pool->size_kib, pool->node);
 	return 0;
+}
+
+/* Returns whether pages of the node lacked, and have been made; or -errno. The nodes before it
+ * take theirs. */
+static int
+take_on(struct reservation *r, const unsigned int *mib, unsigned int node, struct err *err)
+{
+	uint64_t need_kib = mib[node] * UINT64_C(1024), has_kib;
+	const struct hugepages_entry *pool;
+	struct hugepages pages;
+
+	if (hugepages_read_machine(&pages, r->root, err) < 0)
+		return -ENOMEM;
+	for (unsigned int other = 0; other < node; other++)
+		hugepages_use(&pages, other, mib[other] * UINT64_C(1024));
+	has_kib = hugepages_usable_kib(&pages, node);
+	pool = smallest(&pages, node);
+	if (has_kib >= need_kib || !pool)
+		return 0;
+	if (grow(r, pool, (need_kib - has_kib + pool->size_kib - 1) / pool->size_kib, err) < 0)
+		return -ENOMEM;
+	return 1;
 }
 
 int
 reservation_take(struct reservation *r, const unsigned int mib[DP_NODES_MAX], unsigned int n_nodes,
 		 struct err *err)
 {
-	struct hugepages pages;
-
 	for (unsigned int node = 0; node < n_nodes; node++) {
-		for (int i = 0; mib[node] && i < TRIES; i++) {
-			unsigned int n, size_kib;
+		int rc = 1;
 
-			if (hugepages_read_machine(&pages, r->root, err) < 0)
-				return -ENOMEM;
-			n = lacking(&pages, node, mib[node], &size_kib);
-			if (!n)
-				break;
-			if (grow(r, node, size_kib, n, err) < 0)
-				return -ENOMEM;
-		}
+		for (int i = 0; rc > 0 && i < TRIES; i++)
+			rc = take_on(r, mib, node, err);
+		if (rc < 0)
+			return rc;
 	}
 	return 0;
 }
@@ -198,15 +256,13 @@ reservation_take(struct reservation *r, const unsigned int mib[DP_NODES_MAX], un
 static unsigned int
 unused(const struct reservation *r, const struct reservation_entry *e)
 {
-	unsigned int promised = hugepages_promised(r->root, e->size_kib);
+	unsigned int promised = hugepages_promised(r->root, e->size_kib), free;
 	struct hugepages pages;
 
 	if (hugepages_read_machine(&pages, r->root, NULL) < 0)
 		return 0;
-	for (unsigned int i = 0; i < pages.n; i++)
-		if (pages.entry[i].node == e->node && pages.entry[i].size_kib == e->size_kib)
-			return pages.entry[i].free > promised ? pages.entry[i].free - promised : 0;
-	return 0;
+	free = pool_of(&pages, e).free;
+	return free > promised ? free - promised : 0;
 }
 
 unsigned int

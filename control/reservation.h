@@ -13,6 +13,7 @@
  *
  * What it has reserved stands in a file beside the control socket, too, so that the next start knows it
  * where sluiced was killed: it goes on using those pages, or gives them back if it is not to reserve any.
+ * They stand there before the kernel makes them; where it was not left the time, those count that it made.
  * The record counts for one run of the kernel.
  *
  * Pages have no names: those that are given back are any free ones, as many as were reserved. Where fewer
@@ -25,6 +26,7 @@ struct reservation {
 	struct reservation_entry {
 		int node;
 		unsigned int size_kib, pages;
+		unsigned int total; /* of the pool, once the kernel has made them; 0: it has */
 	} entry[HUGEPAGES_ENTRIES_MAX];
 };
 

@@ -350,6 +350,13 @@ dp_port_info(int port, struct dp_port_info *info)
 }
 
 void
+dp_port_locate(int port)
+{
+	if (table.port[port]->ops->locate != NULL)
+		table.port[port]->ops->locate(table.port[port]);
+}
+
+void
 dp_port_stats(int port, int queue, struct dp_stats *stats)
 {
 	struct port *p = table.port[port];
@@ -389,9 +396,21 @@ dp_memory_lacks(const char *port, struct err *err)
 }
 
 int
+dp_memory_node(int node)
+{
+	return memory_node(node);
+}
+
+int
 dp_memory_info(int node, struct dp_memory_info *info)
 {
 	return memory_info(node, info);
+}
+
+int
+dp_memory_where(int node, uint64_t bytes[DP_NODES_MAX])
+{
+	return memory_where(node, bytes);
 }
 
 int

@@ -240,7 +240,7 @@ struct dp_port_info {
 	bool connected; /* vhost: a front-end is there; uplink: link up */
 	bool up; /* rings running; uplink: started */
 	bool library; /* rings by librte_vhost */
-	int node; /* of the guest's memory, -1 unknown */
+	int node; /* of the guest's rings, or of the device; -1: not known, or of several */
 	uint64_t features; /* offered */
 	uint64_t negotiated; /* 0 while not up */
 	uint64_t memory_bytes; /* of hugepages; uplinks: not known, as it is their driver's */
@@ -260,6 +260,10 @@ struct dp_port_info {
 };
 
 void dp_port_info(int port, struct dp_port_info *info);
+
+/* Asks the kernel anew where the guest's rings lie, whose memory may be moved while they run: what
+ * dp_port_info() says of nodes is as of then. Some microseconds. */
+void dp_port_locate(int port);
 
 /* ---- counters ---------------------------------------------------------------------------- */
 
@@ -344,8 +348,18 @@ struct dp_memory_info {
 	uint64_t port_bytes; /* of the used: ports and uplinks, with what DPDK keeps of their rings */
 };
 
+/* Where lies what belongs to a node: there, or on another where sluice has memory. */
+int dp_memory_node(int node);
+
 /* Returns -ENOENT for a node of which sluice has no memory. */
 int dp_memory_info(int node, struct dp_memory_info *info);
+
+/*
+ * Where the memory that sluice has for `node` lies now, as the kernel says: bytes[i] of it on node i.
+ * Somebody may have moved it. A system call for each page: for people who ask, not for each second.
+ * Returns -ENOENT for a node of which sluice has no memory.
+ */
+int dp_memory_where(int node, uint64_t bytes[DP_NODES_MAX]);
 
 /* Whether a front-end of `port` that has just gone was cut off because hugepages were missing for its
  * rings; then *err says how many. */

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +14,15 @@
 
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_memory.h>
 #include <rte_version.h>
+
+#include "datapath/memory.h"
+#include "numa/hugepages.h"
+#include "numa/sysfs.h"
+#include "numa/topology.h"
 
 #define EAL_ARGS_MAX 64
 #define EAL_FILES_MAX 128 /* page lists: RTE_MAX_MEMSEG_LISTS */
@@ -156,6 +164,26 @@ eal_init(const struct dp_config *config)
 	return ret;
 }
 
+/*
+ * Much of DPDK takes memory on the node of the thread that asks, and on no other: of a control thread
+ * whose CPUs are all of one node. Where that node serves none, EAL is to believe that the thread floats
+ * over others, too; then it looks wherever there is memory. EAL has no other way to be told.
+ */
+static void
+eal_leave_node(const struct dp_config *config)
+{
+	unsigned int node = rte_socket_id();
+	cpu_set_t home, all, more;
+
+	if (node >= DP_NODES_MAX || config->memory_mib[node] > 0 ||
+	    pthread_getaffinity_np(pthread_self(), sizeof(home), &home) != 0 ||
+	    topology_read_online(&all, SYSFS_ROOT, NULL) < 0)
+		return;
+	CPU_OR(&more, &home, &all);
+	if (rte_thread_set_affinity(&more) == 0)
+		pthread_setaffinity_np(pthread_self(), sizeof(home), &home);
+}
+
 /* Which files the memory is in; the pages of a page list share one, and follow each other. */
 static int
 eal_note_file(const struct rte_memseg_list *list, const struct rte_memseg *page, void *arg)
@@ -183,6 +211,31 @@ eal_free_pages(void)
 	}
 }
 
+/* The kernel has not given what the nodes are to have: which of them has no more, or else none. */
+static int
+eal_no_memory(const struct dp_config *config, struct err *err)
+{
+	struct hugepages pages = {0};
+	unsigned int node;
+
+	hugepages_read(&pages, NULL);
+	for (node = 0; node < config->n_nodes; node++) {
+		uint64_t kib = config->memory_mib[node] * UINT64_C(1024);
+
+		if (hugepages_usable_kib(&pages, (int)node) < kib)
+			return err_set_param(err, ENOMEM, "no-hugepages", "memory",
+					     "DPDK could not get its hugepages: others have taken those "
+					     "of node %u, or the kernel has promised to; reserve more "
+					     "of them (sysctl vm.nr_hugepages) or ask for less with "
+					     "--memory",
+					     node);
+		hugepages_use(&pages, (int)node, kib);
+	}
+	return err_set_param(err, ENOMEM, "no-hugepages", "memory",
+			     "the kernel refuses hugepages to sluiced, though enough are free: %s",
+			     MEMORY_REFUSED);
+}
+
 int
 eal_start(const struct dp_config *config, struct err *err)
 {
@@ -193,16 +246,15 @@ eal_start(const struct dp_config *config, struct err *err)
 				     "the EAL arguments are too many (at most %d)", EAL_ARGS_MAX);
 	/* librte_vhost notes each message of each guest at "info". */
 	rte_log_set_global_level(config->debug ? RTE_LOG_INFO : RTE_LOG_WARNING);
-	if (eal_init(config) >= 0)
+	if (eal_init(config) >= 0) {
+		eal_leave_node(config);
 		return 0;
+	}
 	error = rte_errno;
 	rte_memseg_walk(eal_note_file, NULL);
 	eal_free_pages();
 	if (error == ENOMEM)
-		return err_set_param(err, ENOMEM, "no-hugepages", "memory",
-				     "DPDK could not get its hugepages: others have taken them, or the "
-				     "kernel has promised to; reserve more of them (sysctl "
-				     "vm.nr_hugepages) or ask for less with --memory");
+		return eal_no_memory(config, err);
 	return err_set_param(err, EINVAL, "bad-eal-args", "eal",
 			     "DPDK's environment did not start (%s); its own message is above, "
 			     "check --eal, --lcores and --memory",

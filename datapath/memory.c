@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include <rte_malloc.h>
 #include <rte_memory.h>
@@ -114,22 +115,56 @@ memory_info(int node, struct dp_memory_info *info)
 	return 0;
 }
 
+/* Adds up for one node where its pages are. */
+struct memory_whereabouts {
+	int node;
+	bool any;
+	uint64_t *bytes;
+};
+
+static int
+memory_find_page(const struct rte_memseg_list *list, const struct rte_memseg *page, void *arg)
+{
+	struct memory_whereabouts *w = arg;
+	int node;
+
+	if (list->external || page->socket_id != w->node)
+		return 0;
+	w->any = true;
+	node = residence_of(page->addr);
+	if (node >= 0 && node < DP_NODES_MAX)
+		w->bytes[node] += page->len;
+	return 0;
+}
+
+int
+memory_where(int node, uint64_t bytes[DP_NODES_MAX])
+{
+	struct memory_whereabouts w = {.node = node, .bytes = bytes};
+
+	memset(bytes, 0, DP_NODES_MAX * sizeof(bytes[0]));
+	rte_memseg_walk(memory_find_page, &w);
+	return w.any ? 0 : -ENOENT;
+}
+
 void
 memory_watch(void)
 {
 	atomic_store(&memory.wanted_bytes, 0);
 }
 
-/* The smallest pages that the node has. */
+/* The smallest pages that the node has; and how much of all is free there for us. */
 static struct hugepages_entry
-memory_pages_of(int node)
+memory_pages_of(int node, uint64_t *usable_kib)
 {
 	struct hugepages_entry best = {.node = node, .size_kib = 2048};
 	struct hugepages pages;
 	unsigned int i;
 
+	*usable_kib = 0;
 	if (hugepages_read(&pages, NULL) < 0)
 		return best;
+	*usable_kib = hugepages_usable_kib(&pages, node);
 	for (i = pages.n; i > 0; i--) {
 		if (pages.entry[i - 1].node == node && pages.entry[i - 1].total > 0)
 			best = pages.entry[i - 1];
@@ -144,17 +179,21 @@ memory_lacks(const char *what, const char *name, struct err *err)
 	int node = atomic_load(&memory.wanted_node);
 	struct rte_malloc_socket_stats stats = {0};
 	struct hugepages_entry pages;
-	uint64_t missing, page_bytes;
+	uint64_t missing, page_bytes, usable_kib;
 
 	if (wanted == 0)
 		return false;
 	rte_malloc_get_socket_stats(node, &stats);
-	pages = memory_pages_of(node);
+	pages = memory_pages_of(node, &usable_kib);
 	page_bytes = (uint64_t)pages.size_kib * 1024;
 	missing = 1;
 	if (wanted > stats.heap_totalsz_bytes)
 		missing = (wanted - stats.heap_totalsz_bytes + page_bytes - 1) / page_bytes;
-	if (memory.grows)
+	if (memory.grows && usable_kib >= missing * pages.size_kib)
+		err_set(err, ENOMEM, "no-hugepages",
+			"for %s \"%s\" the kernel refuses hugepages of node %d, though %lu MiB are free: %s",
+			what, name, node, usable_kib >> 10, MEMORY_REFUSED);
+	else if (memory.grows)
 		err_set(err, ENOMEM, "no-hugepages",
 			"for %s \"%s\" hugepages of node %d are missing: %lu of %u kB; reserve them "
 			"with: echo %lu > /sys/devices/system/node/node%d/hugepages/hugepages-%ukB/"

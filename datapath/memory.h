@@ -20,6 +20,10 @@
 #define MEMORY_LIBRARY_ENTRY 40
 #define MEMORY_PIECE 128
 
+/* What to do where the kernel has free pages, and does not give them. */
+#define MEMORY_REFUSED \
+	"its cgroup may have no more (hugetlb.2MB.max, hugetlb.1GB.max), or not of that node (cpuset.mems)"
+
 /* Once EAL runs, before anybody takes memory of it. Errors: -EXDEV (code "wrong-node"), -ENOMEM.
  * Thread: control. */
 int memory_start(const struct dp_config *config, struct err *err);
@@ -40,5 +44,8 @@ bool memory_lacks(const char *what, const char *name, struct err *err);
 
 /* As dp_memory_info(). */
 int memory_info(int node, struct dp_memory_info *info);
+
+/* As dp_memory_where(). */
+int memory_where(int node, uint64_t bytes[DP_NODES_MAX]);
 
 #endif

@@ -147,12 +147,13 @@ mempool_of_lcore(unsigned int lcore)
 	return mempool.of_lcore[lcore];
 }
 
-/* The node's own number, or that of one that has a pool. */
+/* The node that serves this one; for a device of no node any that has a pool. */
 static unsigned int
 mempool_node(int node)
 {
 	unsigned int i;
 
+	node = memory_node(node);
 	if (node >= 0 && node < DP_NODES_MAX && mempool.of_node[node] != NULL)
 		return (unsigned int)node;
 	for (i = 0; i < DP_NODES_MAX - 1 && mempool.of_node[i] == NULL; i++)

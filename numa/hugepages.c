@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,19 +94,45 @@ entry_compare(const void *a, const void *b)
 	return x->size_kib < y->size_kib ? -1 : x->size_kib > y->size_kib;
 }
 
-/* The kernel counts what it has promised for the machine, not for each node. */
-static void
-set_promised(struct hugepages *h, const char *root)
+/* The kernel keeps its promises with pages of any node. */
+static unsigned int
+usable(const struct hugepages *h, const struct hugepages_entry *entry)
 {
-	for (unsigned int i = 0; i < h->n; i++) {
-		struct hugepages_entry *entry = &h->entry[i];
-		unsigned int nodes = 0;
+	unsigned int all = 0;
 
-		for (unsigned int k = 0; k < h->n; k++)
-			nodes += h->entry[k].size_kib == entry->size_kib;
-		entry->promised = nodes == 1 ? hugepages_promised(root, entry->size_kib) : 0;
-		if (entry->promised > entry->free)
-			entry->promised = entry->free;
+	for (unsigned int i = 0; i < h->n; i++)
+		if (h->entry[i].size_kib == entry->size_kib)
+			all += h->entry[i].free;
+	if (entry->promised >= all)
+		return 0;
+	return all - entry->promised < entry->free ? all - entry->promised : entry->free;
+}
+
+uint64_t
+hugepages_usable_kib(const struct hugepages *h, int node)
+{
+	uint64_t kib = 0;
+
+	for (unsigned int i = 0; i < h->n; i++)
+		if (h->entry[i].node == node)
+			kib += (uint64_t)usable(h, &h->entry[i]) * h->entry[i].size_kib;
+	return kib;
+}
+
+void
+hugepages_use(struct hugepages *h, int node, uint64_t kib)
+{
+	for (unsigned int i = h->n; i > 0 && kib > 0; i--) {
+		struct hugepages_entry *entry = &h->entry[i - 1];
+		bool is_smallest = i == 1 || entry[-1].node != node;
+		uint64_t pages = kib / entry->size_kib + (is_smallest && kib % entry->size_kib > 0);
+
+		if (entry->node != node)
+			continue;
+		if (pages > usable(h, entry))
+			pages = usable(h, entry);
+		entry->free -= pages;
+		kib -= pages * entry->size_kib < kib ? pages * entry->size_kib : kib;
 	}
 }
 
@@ -133,7 +160,8 @@ hugepages_read_machine(struct hugepages *h, const char *root, struct err *err)
 		return err_set(err, ret, "no-hugepages", "cannot read the hugepages below %s: %s",
 			       root, strerror(-ret));
 	qsort(h->entry, h->n, sizeof(h->entry[0]), entry_compare);
-	set_promised(h, root);
+	for (unsigned int i = 0; i < h->n; i++)
+		h->entry[i].promised = hugepages_promised(root, h->entry[i].size_kib);
 	return 0;
 }
 

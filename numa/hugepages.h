@@ -2,6 +2,8 @@
 #ifndef NUMA_HUGEPAGES_H
 #define NUMA_HUGEPAGES_H
 
+#include <stdint.h>
+
 #include "numa/err.h"
 
 #define HUGEPAGES_ENTRIES_MAX 32 /* 8 nodes with 4 sizes (arm64) */
@@ -13,7 +15,7 @@ struct hugepages {
 		int node;
 		unsigned int size_kib;
 		unsigned int total, free; /* pages; of the free ones some may be promised already */
-		unsigned int promised; /* so many, where that is known: only one node has the size */
+		unsigned int promised; /* so many, of the free ones of all nodes */
 	} entry[HUGEPAGES_ENTRIES_MAX];
 };
 
@@ -25,6 +27,12 @@ int hugepages_read(struct hugepages *h, struct err *err);
 
 /* The same from the sysfs tree at `root`, for tests. */
 int hugepages_read_machine(struct hugepages *h, const char *root, struct err *err);
+
+/* What is free on the node and no process was promised, as far as other nodes cannot give that. */
+uint64_t hugepages_usable_kib(const struct hugepages *h, int node);
+
+/* Makes *h what it is when somebody has taken so much of the node, large pages first as EAL does. */
+void hugepages_use(struct hugepages *h, int node, uint64_t kib);
 
 /*
  * Makes a node's pool of a size `pages` larger, or smaller where that is negative, as far as the kernel

@@ -231,15 +231,25 @@ auto_choose(const struct topology *t, unsigned int max, cpu_set_t *chosen)
 /* ---- a count for each node ----------------------------------------------------------------- */
 
 static int
-too_few(int node, unsigned int wanted, const struct candidates *c, struct err *err)
+too_few(const struct topology *t, int node, unsigned int wanted, const struct candidates *c,
+	struct err *err)
 {
+	bool has_cpu = false;
 	char list[128];
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
 	for (unsigned int i = 0; i < c->n; i++)
 		CPU_SET(c->cpu[i], &set);
+	for (unsigned int cpu = 0; cpu < t->n_cpus; cpu++)
+		has_cpu |= t->node_of_cpu[cpu] == node;
 	cpulist_format(&set, list, sizeof(list));
+	if (!has_cpu)
+		return err_set_param(err, EINVAL, "bad-lcores", "lcores",
+				     "lcores asks for %u CPU%s of memory node %d, which has no CPU "
+				     "that is online: ask node by node, with 0 for it, as in "
+				     "\"auto:2,0,1\"",
+				     wanted, wanted == 1 ? "" : "s", node);
 	return err_set_param(err, EINVAL, "bad-lcores", "lcores",
 			     "lcores asks for %u CPU%s of memory node %d, which has %u that may "
 			     "forward (%s%s%sone hyperthread of a core, and a CPU is left to "
@@ -270,7 +280,7 @@ counts_choose(const struct topology *t, const struct spec *spec, unsigned int ma
 					     wanted, wanted == 1 ? "" : "s", node);
 		node_candidates(t, node, &c);
 		if (wanted > c.n)
-			return too_few(node, wanted, &c, err);
+			return too_few(t, node, wanted, &c, err);
 		for (unsigned int i = 0; i < wanted; i++)
 			CPU_SET(c.cpu[i], chosen);
 	}

@@ -6,6 +6,14 @@
 #include <string.h>
 
 int
+residence_of(void *page)
+{
+	int status;
+
+	return move_pages(0, 1, &page, NULL, &status, 0) < 0 ? -errno : status;
+}
+
+int
 residence_check(void *page, int node, struct err *err)
 {
 	int status = -1;

@@ -11,4 +11,8 @@
  */
 int residence_check(void *page, int node, struct err *err);
 
+/* The node on which a page of this process is now, without a fault; -errno where the kernel does not say.
+ * Thread: any. May wait: no. */
+int residence_of(void *page);
+
 #endif

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import mmap
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from wait import wait_until
 POOLS = Path("/sys/kernel/mm/hugepages")
 POOL = POOLS / "hugepages-2048kB"
 GIGABYTE_POOL = POOLS / "hugepages-1048576kB"
+RESERVERS = Path("/run/sluice/hugepages.lock")  # of sluiced: one reserves pages at a time
 LEDGER = Path("/run/sluice-hugepages/lock")  # of tests/hugepages: who has it alone changes pools
 PAGE_MIB = 2
 MAP_HUGETLB = 0x40000
@@ -280,6 +282,23 @@ def test_killed(start_sluiced, short, directory, again):
     daemon = start_sluiced("--reserve-hugepages", again, memory=mib, directory=directory)
     assert read(POOL, "nr_hugepages") == before + (5 if again == "yes" else 0)
     assert daemon.stop() == 0
+    assert read(POOL, "nr_hugepages") == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_told_to_stop_while_it_starts(directory, short, number):
+    """It does that as soon as it can do it in order."""
+    before = read(POOL, "nr_hugepages")
+    RESERVERS.parent.mkdir(exist_ok=True)
+    with open(RESERVERS, "a", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = Process(command(directory, "--reserve-hugepages", "yes", "--memory", short),
+                          directory / "log")
+        waits = re.compile(rf"-> FLOCK .* {process.pid} ")
+        process.wait_until(lambda: waits.search(Path("/proc/locks").read_text()),
+                           "it to wait for others that reserve", START_DEADLINE_S)
+        process.popen.send_signal(number)
+    assert process.wait(START_DEADLINE_S) == 0, process.output()
     assert read(POOL, "nr_hugepages") == before
 
 

@@ -56,9 +56,8 @@ each_node_and_size_in_order(void **state)
 	fake_sysfs_del(root);
 }
 
-/* It is known of one node alone. */
 static void
-promised_pages_are_the_only_nodes(void **state)
+promised_pages_are_not_usable(void **state)
 {
 	char *root = fake_sysfs_add();
 	struct hugepages h;
@@ -69,13 +68,31 @@ promised_pages_are_the_only_nodes(void **state)
 	fake_sysfs_write(root, "kernel/mm/hugepages/hugepages-2048kB/resv_hugepages", "3\n");
 	fake_sysfs_write(root, "kernel/mm/hugepages/hugepages-1048576kB/resv_hugepages", "2\n");
 	assert_int_equal(hugepages_read_machine(&h, root, NULL), 0);
-	assert_int_equal(h.entry[0].promised, 3);
-	assert_int_equal(h.entry[1].promised, 1);
-	pool_write(root, "devices/system/node/node1/hugepages", 2048, "10\n", "8\n");
-	assert_int_equal(hugepages_read_machine(&h, root, NULL), 0);
-	assert_int_equal(h.n, 3);
-	assert_int_equal(h.entry[0].promised + h.entry[2].promised, 0);
+	assert_int_equal(hugepages_usable_kib(&h, 0), 5 * 2048);
+	assert_int_equal(hugepages_usable_kib(&h, 1), 0);
 	fake_sysfs_del(root);
+}
+
+/* Those of another node will do for a promise, while they are free. */
+static void
+promises_are_of_all_nodes(void **state)
+{
+	struct hugepages h = {
+		.n = 3,
+		.entry = {{0, 2048, 10, 8, 6}, {1, 2048, 10, 5, 6}, {1, 1048576, 2, 2, 0}},
+	};
+
+	(void)state;
+	assert_int_equal(hugepages_usable_kib(&h, 0), 7 * 2048);
+	assert_int_equal(hugepages_usable_kib(&h, 1), 5 * 2048 + 2 * 1048576);
+	hugepages_use(&h, 0, 3 * 2048 - 1);
+	assert_int_equal(hugepages_usable_kib(&h, 0), 4 * 2048);
+	assert_int_equal(hugepages_usable_kib(&h, 1), 4 * 2048 + 2 * 1048576);
+	hugepages_use(&h, 1, 1048576 + 2048);
+	assert_int_equal(hugepages_usable_kib(&h, 1), 3 * 2048 + 1048576);
+	hugepages_use(&h, 1, 1 << 30);
+	assert_int_equal(hugepages_usable_kib(&h, 1), 0);
+	assert_int_equal(hugepages_usable_kib(&h, 0), 0);
 }
 
 static void
@@ -214,7 +231,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_node_and_size_in_order),
-		cmocka_unit_test(promised_pages_are_the_only_nodes),
+		cmocka_unit_test(promised_pages_are_not_usable),
+		cmocka_unit_test(promises_are_of_all_nodes),
 		cmocka_unit_test(kernel_without_numa_has_the_machines_pools),
 		cmocka_unit_test(kernel_without_hugepages_has_none),
 		cmocka_unit_test(pool_that_cannot_be_read_is_an_error),

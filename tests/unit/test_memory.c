@@ -96,6 +96,27 @@ auto_passes_over_nodes_without_memory(void **state)
 	assert_int_equal(plan.node[0], 1);
 }
 
+/* They have memory, and DPDK cannot use it. */
+static void
+nodes_without_cpus_are_not_used(void **state)
+{
+	const struct placement_lcore lcore = {.cpu = 0, .node = 0};
+	const struct options o = {.n_memory = 2, .memory_mib = {64, 64}};
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(topology_parse("0,1,2", &machine, NULL), 0);
+	machine.node_of_cpu[1] = -1;
+	machine.node[0].mem_kib = 0;
+	assert_int_equal(plan_for(&lcore, 1, &no_ports), 0);
+	assert_int_equal(plan.mib[1], 0);
+	assert_int_equal(plan.mib[2], need(1, 0, 0, 0));
+	machine.node[0].mem_kib = 1;
+	assert_int_equal(memory_plan(&o, &machine, &lcore, 1, &no_ports, &plan, &err), -EINVAL);
+	assert_string_equal(err.param, "memory");
+	assert_non_null(strstr(err.message, "node 1, which has no CPU"));
+}
+
 /* The firmware knows which way is short. */
 static void
 the_nearest_node_stands_in(void **state)
@@ -185,6 +206,24 @@ missing_pages_are_counted(void **state)
 	assert_int_equal(memory_check(&wanted, &pages, NULL), 0);
 }
 
+/* Two nodes cannot both count on the pages that the kernel could give another process of either. */
+static void
+what_was_promised_is_missing_once(void **state)
+{
+	const struct memory_plan wanted = {.n_nodes = 2, .mib = {64, 64}};
+	struct hugepages pages = {
+		.n = 2,
+		.entry = {{0, 2048, 40, 40, 16}, {1, 2048, 40, 40, 16}},
+	};
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(memory_check(&wanted, &pages, NULL), 0);
+	pages.entry[0].promised = pages.entry[1].promised = 17;
+	assert_int_equal(memory_check(&wanted, &pages, &err), -ENOMEM);
+	assert_non_null(strstr(err.message, "node 1 has 62 MiB"));
+}
+
 static void
 a_kernel_without_hugepages_is_told_apart(void **state)
 {
@@ -206,8 +245,10 @@ main(void)
 		cmocka_unit_test_setup(the_nearest_node_stands_in, setup),
 		cmocka_unit_test_setup(what_cannot_be_is_refused, setup),
 		cmocka_unit_test_setup(auto_passes_over_nodes_without_memory, setup),
+		cmocka_unit_test_setup(nodes_without_cpus_are_not_used, setup),
 		cmocka_unit_test_setup(what_was_asked_for_is_planned, setup),
 		cmocka_unit_test(missing_pages_are_counted),
+		cmocka_unit_test(what_was_promised_is_missing_once),
 		cmocka_unit_test(a_kernel_without_hugepages_is_told_apart),
 	};
 

@@ -346,12 +346,14 @@ counts_refuse_with_the_remedy(void **state)
 		 "widen the cgroup's cpuset"},
 		{"auto:0,0,1", "1 CPU of memory node 2, which has 0 that may forward (one", "list"},
 		{"auto:1,0,0,1", "memory node 3, which this machine does not have", "write 0"},
+		{"auto:1,0,0,0,1", "1 CPU of memory node 4, which has no CPU", "with 0 for it"},
 		{"auto:3,2", "5 CPUs, but at most 4", "fewer"},
 	};
 
 	(void)state;
 	topology_parse("0,0,0,0,1,1,1,2", &topo, NULL);
 	topo.node[2].mem_kib = 0;
+	topo.node[4].present = true;
 	CPU_CLR(7, &topo.allowed);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct err err;

@@ -24,6 +24,8 @@ static char path[PATH_MAX];
 static struct reservation r;
 static int node_has; /* pages that each node still has memory for */
 static int refusal; /* of the kernel: -errno */
+static int killed_at; /* the page, of those that the kernel is to make; 0: not */
+static char record_of_killed[PATH_MAX + 8];
 
 int __real_hugepages_resize(const char *sysfs, int node, unsigned int size_kib, int pages,
 			    int *done);
@@ -84,6 +86,12 @@ __wrap_hugepages_resize(const char *sysfs, int node, unsigned int size_kib, int 
 	}
 	if (pages > node_has)
 		pages = node_has;
+	if (killed_at > 0) {
+		/* What follows, of which the killed knows nothing, is of no account. */
+		snprintf(record_of_killed, sizeof(record_of_killed), "%s.killed", path);
+		assert_int_equal(rename(path, record_of_killed), 0);
+		pages = killed_at;
+	}
 	rc = __real_hugepages_resize(sysfs, node, size_kib, pages, done);
 	pool_use(node, -*done);
 	return rc;
@@ -95,7 +103,7 @@ setup(void **state)
 	(void)state;
 	root = fake_sysfs_add();
 	node_has = 1000;
-	refusal = 0;
+	refusal = killed_at = 0;
 	pool_make(0, 10, 4);
 	pool_make(1, 0, 0);
 	snprintf(path, sizeof(path), "%s/record", root);
@@ -159,6 +167,22 @@ what_a_killed_run_reserved_is_used_and_given_back(void **state)
 	assert_pool(0, 10, 4);
 }
 
+/* The pages are in the record before there are any, and only those count that the kernel has made. */
+static void
+a_kill_while_the_kernel_makes_pages(void **state)
+{
+	(void)state;
+	killed_at = 2;
+	take(20, 0, NULL);
+	killed_at = 0;
+	assert_pool(0, 12, 6);
+	reservation_open(&r, root, record_of_killed);
+	assert_int_equal(r.n, 1);
+	assert_int_equal(r.entry[0].pages, 2);
+	assert_int_equal(reservation_give_back(&r), 0);
+	assert_pool(0, 10, 4);
+}
+
 static void
 record_write(const char *text)
 {
@@ -216,6 +240,18 @@ pages_that_others_were_promised_stay(void **state)
 	fake_sysfs_write(root, "kernel/mm/hugepages/hugepages-2048kB/resv_hugepages", "8\n");
 	assert_int_equal(reservation_give_back(&r), 4);
 	assert_pool(0, 14, 8);
+}
+
+/* A guest that has mapped its memory takes its pages from any node, later. */
+static void
+promises_are_kept_by_any_node(void **state)
+{
+	(void)state;
+	pool_make(1, 10, 10);
+	fake_sysfs_write(root, "kernel/mm/hugepages/hugepages-2048kB/resv_hugepages", "12\n");
+	assert_int_equal(take(8, 20, NULL), 0);
+	assert_pool(0, 12, 6);
+	assert_pool(1, 20, 20);
 }
 
 /* While we ran somebody else has made the pool larger, or smaller. */
@@ -296,10 +332,12 @@ main(void)
 		T(what_lacks_is_reserved_and_given_back),
 		T(what_is_there_is_not_reserved),
 		T(what_a_killed_run_reserved_is_used_and_given_back),
+		T(a_kill_while_the_kernel_makes_pages),
 		T(a_record_of_another_boot_is_nothing),
 		T(a_record_that_is_nonsense_is_nothing),
 		T(pages_that_others_use_stay),
 		T(pages_that_others_were_promised_stay),
+		T(promises_are_kept_by_any_node),
 		T(others_may_change_the_pool),
 		T(a_kernel_without_memory_says_how_much_it_has),
 		T(who_may_not_reserve_is_told_so),
