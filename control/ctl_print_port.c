@@ -47,25 +47,39 @@ compare_ids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The lcores that poll a port's queues, each once. */
-static void
-cell_lcores(struct ctl_table *table, const json_t *queues)
+/* What a port's queues have for `key`, each once: the lcores that poll them, the nodes of the guest's
+ * memory. Empty: it is known of none. Freed by the caller. */
+static char *
+ids_of_queues(const json_t *port, const char *key)
 {
 	json_int_t ids[64];
 	size_t n = 0, i;
-	json_t *queue, *lcores = json_array();
+	json_t *queue, *list = json_array();
 	char *text;
 
-	json_array_foreach(queues, i, queue) if (n < sizeof(ids) / sizeof(ids[0])) ids[n++] =
-		json_integer_value(json_object_get(queue, "lcore"));
+	json_array_foreach(json_object_get(port, "queues"), i, queue)
+	{
+		const json_t *id = json_object_get(queue, key);
+
+		if (json_is_integer(id) && n < sizeof(ids) / sizeof(ids[0]))
+			ids[n++] = json_integer_value(id);
+	}
 	qsort(ids, n, sizeof(ids[0]), compare_ids);
 	for (i = 0; i < n; i++)
 		if (i == 0 || ids[i] != ids[i - 1])
-			json_array_append_new(lcores, json_integer(ids[i]));
-	text = ctl_text_ids(lcores);
-	ctl_table_cell(table, CTL_PLAIN, "%s", n > 0 ? text : "-");
+			json_array_append_new(list, json_integer(ids[i]));
+	text = ctl_text_ids(list);
+	json_decref(list);
+	return text;
+}
+
+static void
+cell_lcores(struct ctl_table *table, const json_t *port)
+{
+	char *text = ids_of_queues(port, "lcore");
+
+	ctl_table_cell(table, CTL_PLAIN, "%s", *text ? text : "-");
 	free(text);
-	json_decref(lcores);
 }
 
 static const struct {
@@ -203,7 +217,7 @@ ctl_print_port_list(const struct ctl_screen *screen, const struct ctl_request *r
 	json_array_foreach(result, i, port)
 	{
 		const json_t *queues = json_object_get(port, "queues");
-		char *vlans = ctl_print_vlans(port);
+		char *vlans = ctl_print_vlans(port), *nodes = ids_of_queues(port, "memory_node");
 
 		cell_field(table, CTL_PLAIN, port, "name");
 		cell_field(table, CTL_PLAIN, port, "bridge");
@@ -212,12 +226,14 @@ ctl_print_port_list(const struct ctl_screen *screen, const struct ctl_request *r
 		ctl_table_cell(table, CTL_PLAIN, "%s", vlans);
 		cell_macs(table, json_object_get(port, "mac"));
 		ctl_table_cell(table, CTL_PLAIN, "%zu", json_array_size(queues));
-		cell_lcores(table, queues);
-		cell_field(table, CTL_PLAIN, port,
-			   json_is_integer(json_object_get(port, "guest_node")) ? "guest_node" :
-										  "node");
+		cell_lcores(table, port);
+		if (*nodes)
+			ctl_table_cell(table, CTL_PLAIN, "%s", nodes);
+		else
+			cell_field(table, CTL_PLAIN, port, "node");
 		cell_counters(table, json_object_get(port, "stats"));
 		free(vlans);
+		free(nodes);
 	}
 	ctl_table_finish(table, screen);
 	print_failures(screen, result);
@@ -232,6 +248,8 @@ state_in_words(const json_t *port, const char *state)
 
 	if (!strcmp(state, "up"))
 		return "a guest is connected and its rings run";
+	if (!strcmp(state, "waiting") && json_object_get(port, "failure"))
+		return "its guest came, and had to be cut off; see failure";
 	if (!strcmp(state, "waiting"))
 		return mode && !strcmp(mode, "client") ?
 			       "no guest's socket answers yet; sluice connects when one does" :
@@ -322,7 +340,7 @@ static void
 print_other_fields(const struct ctl_screen *screen, const json_t *port)
 {
 	static const char shown[] = " name state bridge mode socket mac vlan trunks queues stats "
-				    "connected_s peer ";
+				    "connected_s peer guest_node ";
 	const char *key;
 	json_t *value;
 
@@ -345,7 +363,7 @@ print_guest(const struct ctl_screen *screen, const json_t *port)
 	const json_t *connected = json_object_get(port, "connected_s");
 	const json_t *peer = json_object_get(port, "peer");
 	char buf[CTL_TEXT_SIZE];
-	char *pid, *uid;
+	char *pid, *uid, *nodes;
 
 	if (!json_is_number(connected)) {
 		ctl_print_line(screen, "guest", "not connected");
@@ -355,8 +373,12 @@ print_guest(const struct ctl_screen *screen, const json_t *port)
 	uid = ctl_print_field(peer, "uid");
 	ctl_print_line(screen, "guest", "connected for %s; process %s of user %s",
 		       ctl_text_age(buf, json_number_value(connected)), pid, uid);
+	nodes = ids_of_queues(port, "memory_node");
+	if (*nodes)
+		ctl_print_line(screen, "guest node", "%s", nodes);
 	free(pid);
 	free(uid);
+	free(nodes);
 }
 
 static void
@@ -566,7 +588,7 @@ ctl_print_uplink_list(const struct ctl_screen *screen, const struct ctl_request 
 		cell_field(table, CTL_PLAIN, uplink, "devargs");
 		ctl_table_cell(table, CTL_PLAIN, "%s",
 			       mbps > 0 ? ctl_text_scaled(buf, mbps * 1e6) : "-");
-		cell_lcores(table, json_object_get(uplink, "queues"));
+		cell_lcores(table, uplink);
 		cell_counters(table, json_object_get(uplink, "stats"));
 		free(vlans);
 	}

@@ -25,6 +25,7 @@ struct daemon {
 	struct load load;
 	struct rebalance rebalance;
 	struct lcore_watch lcore_watch;
+	unsigned int follow_turn; /* of follow_second() */
 	struct recorder recorder;
 	struct drain_waits drain_waits;
 	struct arrivals arrivals;

@@ -301,6 +301,7 @@ events_port_remote(struct daemon *d, const struct model_port *port, const char *
 static void
 on_up(struct daemon *d, struct model_port *port, const struct dp_event *event)
 {
+	port->guest_failure.message[0] = '\0';
 	port_log(d, port, LOG_INFO, "up, features 0x%" PRIx64, event->value);
 	reconnect_up(d->model.reconnect, port->id);
 	send_event(d, PORT_UP, event->time_ns, port->set.name,
@@ -397,12 +398,10 @@ on_migration_event(struct daemon *d, struct model_port *port, const struct dp_ev
 }
 
 static void
-on_disconnected(struct daemon *d, const struct model_port *port)
+on_disconnected(struct daemon *d, struct model_port *port)
 {
-	struct err err;
-
-	if (dp_memory_lacks(port->set.name, &err))
-		port_log(d, port, LOG_WARNING, "%s", err.message);
+	if (dp_memory_lacks(port->set.name, &port->guest_failure))
+		port_log(d, port, LOG_WARNING, "%s", port->guest_failure.message);
 	port_log(d, port, LOG_INFO, "front-end gone");
 	reconnect_lost(d->model.reconnect, port->id);
 }

@@ -10,6 +10,7 @@
 #include "numa/cpulist.h"
 
 #define WORDS_SIZE 1024
+#define LOCATE_EVERY_S 5 /* each port, and not all of them in one second */
 #define BUSY_STEP_PERCENT 10 /* a smaller difference is none */
 
 /* ---- in words ------------------------------------------------------------------------------ */
@@ -17,18 +18,25 @@
 enum far {
 	FAR_NOT, /* or not known */
 	FAR_NO_LCORE, /* its node has none */
+	FAR_AWAY, /* its lcore is not on its CPU */
 	FAR_PINNED,
 	FAR_MOVED, /* somebody wanted it so */
 	N_FAR,
 };
 
 static enum far
-far_why(const struct model *m, const struct model_port *port, unsigned int queue, int node)
+far_why(const struct daemon *d, const struct model_port *port, unsigned int queue, int node)
 {
+	const struct lcore_watch *watch = &d->lcore_watch;
+	const struct model *m = &d->model;
+	unsigned int lcore = port->lcore[queue];
 	bool has_lcore = false;
 
-	if (m->lcore[port->lcore[queue] - 1].node == node)
-		return FAR_NOT;
+	if (m->lcore[lcore - 1].node == node)
+		return watch->spot[lcore - 1].away != LCORE_HOME &&
+				       lcore_watch_node(watch, lcore) != node ?
+			       FAR_AWAY :
+			       FAR_NOT;
 	for (unsigned int i = 0; i < m->n_lcores; i++)
 		has_lcore |= m->lcore[i].node == node;
 	if (!has_lcore)
@@ -69,17 +77,23 @@ say_group(char words[WORDS_SIZE], const struct model_port *port, const cpu_set_t
 			  " slower: give sluiced an lcore of node %d",
 			  one_lcore ? "" : "s", lcore_list, one_lcore ? "polls" : "poll",
 			  one_queue ? "it" : "them", node);
+	else if (why == FAR_AWAY)
+		words_add(words,
+			  "where lcore%s %s %s, but not now: %s on another node until the CPU is"
+			  " back, which is slower",
+			  one_lcore ? "" : "s", lcore_list, one_lcore ? "belongs" : "belong",
+			  one_lcore ? "it runs" : "they run");
 	else
 		words_add(words, "but %s %s lcore%s %s of another node, which is slower",
 			  one_queue ? "is" : "are", why == FAR_PINNED ? "pinned to" : "polled by",
 			  one_lcore ? "" : "s", lcore_list);
-	if (why != FAR_NO_LCORE && !port->is_uplink)
+	if ((why == FAR_PINNED || why == FAR_MOVED) && !port->is_uplink)
 		words_add(words, ": `sluicectl port set %s --lcore auto` brings %s home",
 			  port->set.name, one_queue ? "it" : "them");
 }
 
 static void
-say_node(char words[WORDS_SIZE], const struct model *m, const struct model_port *port,
+say_node(char words[WORDS_SIZE], const struct daemon *d, const struct model_port *port,
 	 const struct dp_port_info *info, int node)
 {
 	for (enum far why = FAR_NO_LCORE; why < N_FAR; why++) {
@@ -88,7 +102,7 @@ say_node(char words[WORDS_SIZE], const struct model *m, const struct model_port 
 		CPU_ZERO(&queues);
 		CPU_ZERO(&lcores);
 		for (unsigned int i = 0; i < port->n_lcores; i++) {
-			if (info->queue[i].node != node || far_why(m, port, i, node) != why)
+			if (info->queue[i].node != node || far_why(d, port, i, node) != why)
 				continue;
 			CPU_SET(i, &queues);
 			CPU_SET(port->lcore[i], &lcores);
@@ -99,23 +113,23 @@ say_node(char words[WORDS_SIZE], const struct model *m, const struct model_port 
 }
 
 static void
-say_far(char words[WORDS_SIZE], const struct model *m, const struct model_port *port,
+say_far(char words[WORDS_SIZE], const struct daemon *d, const struct model_port *port,
 	const struct dp_port_info *info)
 {
 	for (int node = 0; node < TOPOLOGY_NODES_MAX; node++)
-		say_node(words, m, port, info, node);
+		say_node(words, d, port, info, node);
 }
 
 json_t *
-follow_placement(const struct model *m, const struct model_port *port,
+follow_placement(const struct daemon *d, const struct model_port *port,
 		 const struct dp_port_info *info)
 {
 	char words[WORDS_SIZE] = "";
 
 	if (port->id >= 0)
-		say_far(words, m, port, info);
+		say_far(words, d, port, info);
 	for (unsigned int i = 0; i < port->set.queues; i++)
-		if (port->set.pin[i] > m->n_lcores)
+		if (port->set.pin[i] > d->model.n_lcores)
 			words_add(words,
 				  "%squeue %u is pinned to lcore %u, which sluiced does not"
 				  " have now",
@@ -175,7 +189,7 @@ follow_queues(struct daemon *d, struct model_port *port, const struct dp_port_in
 		    info->drain == DP_DRAIN_NONE && !model_queue_is_pinned(&d->model, port, i))
 			follow_queue(d, port, i, node);
 	}
-	say_far(words, &d->model, port, info);
+	say_far(words, d, port, info);
 	if (*words)
 		events_port_remote(d, port, words);
 }
@@ -192,6 +206,7 @@ follow_port(struct daemon *d, struct model_port *port)
 void
 follow_second(struct daemon *d)
 {
+	unsigned int turn = d->follow_turn++ % LOCATE_EVERY_S;
 	struct model_port *port;
 
 	TAILQ_FOREACH(port, &d->model.ports, link) {
@@ -200,6 +215,8 @@ follow_second(struct daemon *d)
 
 		if (port->id < 0)
 			continue;
+		if ((unsigned int)port->id % LOCATE_EVERY_S == turn)
+			dp_port_locate(port->id);
 		dp_port_info(port->id, &info);
 		for (unsigned int i = 0; i < port->n_lcores; i++)
 			if (info.queue[i].node >= 0 && info.queue[i].node + 1 != port->node_seen[i])

@@ -19,13 +19,14 @@
 void follow_port(struct daemon *d, struct model_port *port);
 
 /* The same for queues whose node has become known, or another, since: a guest may set up a ring
- * later. To be called once a second. */
+ * later, and its memory may be moved. To be called once a second; memory that was moved is noticed
+ * within 5 seconds. */
 void follow_second(struct daemon *d);
 
 /* What is to be said of a port's placement, in words: which queues are polled from another node, why,
  * and what helps. A new reference; null: each queue is polled from its memory's node, or it is not
  * known yet. */
-json_t *follow_placement(const struct model *m, const struct model_port *port,
+json_t *follow_placement(const struct daemon *d, const struct model_port *port,
 			 const struct dp_port_info *info);
 
 #endif

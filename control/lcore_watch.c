@@ -182,15 +182,43 @@ lcore_watch_reason(enum lcore_away away)
 	return reasons[away];
 }
 
+static int
+node_of_spot(const struct lcore_watch *w, unsigned int lcore, const struct lcore_spot *spot)
+{
+	int home = w->lcore[lcore - 1].node, node = -1;
+
+	for (unsigned int cpu = 0; cpu < w->topology->n_cpus; cpu++) {
+		int here = w->topology->node_of_cpu[cpu];
+
+		if (!CPU_ISSET(cpu, &spot->cpus))
+			continue;
+		if (here == home)
+			return home;
+		if (node < 0)
+			node = here;
+	}
+	return node < 0 ? home : node;
+}
+
+int
+lcore_watch_node(const struct lcore_watch *w, unsigned int lcore)
+{
+	return node_of_spot(w, lcore, &w->spot[lcore - 1]);
+}
+
 void
 lcore_watch_note(const struct lcore_watch *w, unsigned int lcore, const struct lcore_spot *spot,
 		 char *buf, size_t size)
 {
+	int home = w->lcore[lcore - 1].node, node = node_of_spot(w, lcore, spot);
 	unsigned int cpu = w->lcore[lcore - 1].cpu;
-	char list[LIST_SIZE];
+	char list[LIST_SIZE], far[64] = "";
 	const char *plural = CPU_COUNT(&spot->cpus) > 1 ? "s" : "";
 
 	cpulist_format(&spot->cpus, list, sizeof(list));
+	if (node != home)
+		snprintf(far, sizeof(far), " and polls its queues from node %d instead of %d,",
+			 node, home);
 	if (spot->away == LCORE_CPU_TAKEN)
 		snprintf(buf, size,
 			 "lcore %u belongs on CPU %u, and somebody had moved it to CPU%s %s", lcore,
@@ -198,11 +226,11 @@ lcore_watch_note(const struct lcore_watch *w, unsigned int lcore, const struct l
 	else
 		snprintf(buf, size,
 			 "lcore %u is not on its CPU %u, which %s: it shares CPU%s %s with other "
-			 "work, which is slower, until CPU %u is back",
+			 "work,%s which is slower, until CPU %u is back",
 			 lcore, cpu,
 			 spot->away == LCORE_CPU_OFFLINE ? "is offline" :
 							   "the cgroup's cpuset does not hold",
-			 plural, list, cpu);
+			 plural, list, far, cpu);
 }
 
 int

@@ -53,9 +53,12 @@ void lcore_watch_look(struct lcore_watch *w,
 const char *lcore_watch_reason(enum lcore_away away);
 
 /* A sentence about an lcore that is away, without its full stop; it is cut to `size`. */
-#define LCORE_WATCH_NOTE_SIZE 256
+#define LCORE_WATCH_NOTE_SIZE 320
 void lcore_watch_note(const struct lcore_watch *w, unsigned int lcore,
 		      const struct lcore_spot *spot, char *buf, size_t size);
+
+/* The memory node where the lcore runs now: its own, if one of the CPUs that it may have is there. */
+int lcore_watch_node(const struct lcore_watch *w, unsigned int lcore);
 
 /* The CPU on which the thread has run last: one that sleeps shows it only when it wakes. -1: not
  * known. */

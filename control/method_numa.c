@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
 #include <string.h>
 
 #include "control/methods.h"
@@ -45,9 +46,8 @@ siblings_json(const struct topology *t, const cpu_set_t *here)
 }
 
 static void
-add_cpus(json_t *o, const struct daemon *d, int node)
+add_cpus(json_t *o, const struct topology *t, int node)
 {
-	const struct topology *t = &d->topology;
 	cpu_set_t here, some;
 
 	CPU_ZERO(&here);
@@ -59,7 +59,7 @@ add_cpus(json_t *o, const struct daemon *d, int node)
 	json_object_set_new(o, "cpus_isolated", list_json(&some));
 	CPU_AND(&some, &here, &t->nohz_full);
 	json_object_set_new(o, "cpus_nohz_full", list_json(&some));
-	CPU_AND(&some, &here, &d->lcore_watch.online);
+	CPU_AND(&some, &here, &t->online);
 	CPU_XOR(&some, &some, &here);
 	json_object_set_new(o, "cpus_offline", list_json(&some));
 	CPU_AND(&some, &here, &t->allowed);
@@ -138,7 +138,8 @@ taken_json(int node)
 
 /* ---- queues -------------------------------------------------------------------------------- */
 
-/* Of a port or an uplink that is open. The kernel knows best where a PCI device is. -1: unknown. */
+/* Of a port or an uplink that is open. The kernel knows best where a PCI device is. -1: unknown, as no
+ * guest has set the queue up, or its device is on none. */
 static int
 node_of_queue(const struct daemon *d, const struct model_port *port,
 	      const struct dp_port_info *info, unsigned int queue)
@@ -147,9 +148,7 @@ node_of_queue(const struct daemon *d, const struct model_port *port,
 
 	if (port->is_uplink)
 		node = topology_pci_node(port->set.devargs, d->lcore_watch.sysfs);
-	if (node < 0)
-		node = info->queue[queue].node;
-	return node < 0 ? info->node : node;
+	return node < 0 ? info->queue[queue].node : node;
 }
 
 /* "lcore 3", "lcores 3-4": those of a node. False: it has none. */
@@ -173,28 +172,34 @@ static json_t *
 far_json(const struct daemon *d, const struct model_port *port, unsigned int queue, int node,
 	 unsigned int lcore)
 {
-	const struct placement_lcore *l = &d->model.lcore[lcore - 1];
-	int distance = node < TOPOLOGY_NODES_MAX ? (int)l->distance[node] : -1;
+	int home = d->model.lcore[lcore - 1].node, from = lcore_watch_node(&d->lcore_watch, lcore);
+	int distance = node < TOPOLOGY_NODES_MAX && from < TOPOLOGY_NODES_MAX ?
+			       (int)d->topology.node[from].distance[node] :
+			       -1;
 	const char *what = port->is_uplink ? "its device" : "its guest's memory";
 	char near[256];
 	json_t *why;
 
-	if (!lcores_in_words(&d->model, node, near, sizeof(near)))
+	if (home == node)
+		why = json_sprintf("%s is on node %d, where lcore %u belongs, but that runs on node %d"
+				   " now, at distance %d",
+				   what, node, lcore, from, distance);
+	else if (!lcores_in_words(&d->model, node, near, sizeof(near)))
 		why = json_sprintf("%s is on node %d, which has no lcore; lcore %u of node %d polls"
 				   " it, at distance %d",
-				   what, node, lcore, l->node, distance);
+				   what, node, lcore, from, distance);
 	else if (model_queue_is_pinned(&d->model, port, queue))
 		why = json_sprintf("%s is on node %d, which has %s, but it is pinned to lcore %u of"
 				   " node %d, at distance %d: `sluicectl port set %s --lcore auto`"
 				   " brings it home",
-				   what, node, near, lcore, l->node, distance, port->set.name);
+				   what, node, near, lcore, from, distance, port->set.name);
 	else
 		why = json_sprintf("%s is on node %d, which has %s, but lcore %u of node %d polls"
 				   " it, at distance %d",
-				   what, node, near, lcore, l->node, distance);
+				   what, node, near, lcore, from, distance);
 	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:o}", "port", port->set.name, "queue",
-			 (int)queue, "lcore", (int)lcore, "lcore_node", l->node, "distance",
-			 distance, "why", why);
+			 (int)queue, "lcore", (int)lcore, "lcore_node", from, "distance", distance,
+			 "why", why);
 }
 
 /* What one port or uplink has on the node. */
@@ -214,7 +219,7 @@ add_port(json_t *o, const struct daemon *d, const struct model_port *port, int n
 		json_array_append_new(json_object_get(o, "queues"),
 				      json_pack("{s:s, s:i, s:i}", "port", port->set.name, "queue",
 						(int)i, "lcore", (int)lcore));
-		if (d->model.lcore[lcore - 1].node != node)
+		if (lcore_watch_node(&d->lcore_watch, lcore) != node)
 			json_array_append_new(json_object_get(o, "queues_polled_from_another_node"),
 					      far_json(d, port, i, node, lcore));
 	}
@@ -242,8 +247,7 @@ add_ports(json_t *o, const struct daemon *d, int node)
 			add_port(o, d, port, node);
 }
 
-/* Ports and uplinks with a queue of which nobody knows the node: no guest is there, or its device
- * is on none. */
+/* Ports and uplinks that are on no node: no guest is there, or the device is on none. */
 static json_t *
 nowhere_json(const struct daemon *d)
 {
@@ -252,14 +256,14 @@ nowhere_json(const struct daemon *d)
 
 	TAILQ_FOREACH(port, &d->model.ports, link) {
 		struct dp_port_info info;
-		bool is_nowhere = false;
+		bool is_somewhere = false;
 
 		if (port->id < 0)
 			continue;
 		dp_port_info(port->id, &info);
 		for (unsigned int i = 0; i < info.n_queues; i++)
-			is_nowhere |= node_of_queue(d, port, &info, i) < 0;
-		if (is_nowhere)
+			is_somewhere |= node_of_queue(d, port, &info, i) >= 0;
+		if (!is_somewhere)
 			json_array_append_new(names, json_string(port->set.name));
 	}
 	return names;
@@ -267,12 +271,9 @@ nowhere_json(const struct daemon *d)
 
 /* ---- all of it ----------------------------------------------------------------------------- */
 
-/* What else is not as it should be, a sentence each. */
-static json_t *
-notes_json(const struct daemon *d)
+static void
+note_away(json_t *notes, const struct daemon *d)
 {
-	json_t *notes = json_array();
-
 	for (unsigned int i = 0; i < d->model.n_lcores; i++) {
 		const struct lcore_spot *spot = &d->lcore_watch.spot[i];
 		char note[LCORE_WATCH_NOTE_SIZE];
@@ -282,29 +283,85 @@ notes_json(const struct daemon *d)
 		lcore_watch_note(&d->lcore_watch, i + 1, spot, note, sizeof(note));
 		json_array_append_new(notes, json_string(note));
 	}
-	for (unsigned int node = 0; node < d->topology.n_nodes; node++) {
-		struct dp_memory_info info;
-		char lcores[256];
+}
 
-		if (d->topology.node[node].present && dp_memory_info(node, &info) < 0 &&
-		    lcores_in_words(&d->model, node, lcores, sizeof(lcores)))
+static void
+note_memory(json_t *notes, const struct daemon *d, int node)
+{
+	int from = dp_memory_node(node);
+	char lcores[256];
+
+	if (from != node && lcores_in_words(&d->model, node, lcores, sizeof(lcores)))
+		json_array_append_new(notes,
+				      json_sprintf("memory of node %d serves %s of node %d, which is "
+						   "slower: sluiced was given none of node %d",
+						   from, lcores, node, node));
+}
+
+/* Memory of ours that is not where it belongs. */
+static void
+note_moved(json_t *notes, int node)
+{
+	uint64_t bytes[DP_NODES_MAX];
+
+	if (dp_memory_where(node, bytes) < 0)
+		return;
+	for (int on = 0; on < DP_NODES_MAX; on++)
+		if (on != node && bytes[on] > 0)
 			json_array_append_new(notes,
-					      json_sprintf("sluiced has no memory on node %u: that of "
-							   "another node serves %s there, which is "
-							   "slower",
-							   node, lcores));
+					      json_sprintf("%" PRIu64
+							   " MiB of sluiced's memory that "
+							   "belong on node %d lie on node %d, which "
+							   "is slower: somebody has moved them",
+							   bytes[on] >> 20, node, on));
+}
+
+/* The kernel says nowhere on which node they would be. */
+static void
+note_offline(json_t *notes, const struct topology *t)
+{
+	cpu_set_t lost;
+	char list[CPULIST_SIZE];
+
+	CPU_ZERO(&lost);
+	for (unsigned int cpu = 0; cpu < t->n_cpus; cpu++)
+		if (CPU_ISSET(cpu, &t->present) && t->node_of_cpu[cpu] < 0)
+			CPU_SET(cpu, &lost);
+	if (CPU_COUNT(&lost) == 0)
+		return;
+	cpulist_format(&lost, list, sizeof(list));
+	json_array_append_new(notes, json_sprintf("CPU%s %s: offline since before sluiced started,"
+						  " on a node that is not known",
+						  CPU_COUNT(&lost) > 1 ? "s" : "", list));
+}
+
+/* What else is not as it should be, a sentence each. */
+static json_t *
+notes_json(const struct daemon *d, const struct topology *now)
+{
+	json_t *notes = json_array();
+
+	note_away(notes, d);
+	for (unsigned int node = 0; node < d->topology.n_nodes; node++) {
+		if (!d->topology.node[node].present)
+			continue;
+		note_memory(notes, d, node);
+		note_moved(notes, node);
 	}
+	note_offline(notes, now);
 	return notes;
 }
 
 METHOD(method_numa_show)
 {
+	struct topology now;
 	struct hugepages pages;
 	json_t *nodes;
 
 	(void)connection;
 	(void)params;
-	if (hugepages_read(&pages, err) < 0)
+	if (hugepages_read(&pages, err) < 0 ||
+	    topology_read_again(&now, &d->topology, d->lcore_watch.sysfs, err) < 0)
 		return NULL;
 	nodes = json_array();
 	for (unsigned int node = 0; node < d->topology.n_nodes; node++) {
@@ -318,11 +375,11 @@ METHOD(method_numa_show)
 			      distances_json(&d->topology, node), "hugepages",
 			      hugepages_json(&pages, node), "mempools", pools_json(node), "taken",
 			      taken_json(node));
-		add_cpus(o, d, node);
+		add_cpus(o, &now, node);
 		add_lcores(o, d, node);
 		add_ports(o, d, node);
 		json_array_append_new(nodes, o);
 	}
 	return json_pack("{s:o, s:o, s:o}", "nodes", nodes, "ports_on_no_node", nowhere_json(d),
-			 "notes", notes_json(d));
+			 "notes", notes_json(d, &now));
 }

@@ -92,7 +92,7 @@ METHOD(method_port_attach)
 	    check_node(&d->topology, set.node, err) < 0 || check_pins(&d->model, &set, err) < 0 ||
 	    model_port_attach(&d->model, &set, &port, err) < 0)
 		return NULL;
-	return report_port(&d->model, port);
+	return report_port(d, port);
 }
 
 METHOD(method_port_detach)
@@ -126,7 +126,7 @@ METHOD(method_port_resume)
 	(void)connection;
 	if (!port || drain_resume(d, port, err) < 0)
 		return NULL;
-	return report_port(&d->model, port);
+	return report_port(d, port);
 }
 
 METHOD(method_port_list)
@@ -139,7 +139,7 @@ METHOD(method_port_list)
 	(void)err;
 	TAILQ_FOREACH(port, &d->model.ports, link)
 		if (!port->is_uplink)
-			json_array_append_new(list, report_port(&d->model, port));
+			json_array_append_new(list, report_port(d, port));
 	return list;
 }
 
@@ -148,7 +148,7 @@ METHOD(method_port_get)
 	const struct model_port *port = find_port(&d->model, params, err);
 
 	(void)connection;
-	return port ? report_port(&d->model, port) : NULL;
+	return port ? report_port(d, port) : NULL;
 }
 
 METHOD(method_port_set)
@@ -179,7 +179,7 @@ METHOD(method_port_set)
 	/* What is not pinned any more goes home. */
 	if (json_object_get(params, "lcore"))
 		follow_port(d, port);
-	return report_port(&d->model, port);
+	return report_port(d, port);
 }
 
 METHOD(method_port_stats)

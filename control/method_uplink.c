@@ -14,7 +14,7 @@ METHOD(method_uplink_add)
 	if (settings_of_uplink(params, &set, err) < 0 ||
 	    model_uplink_add(&d->model, &set, &port, err) < 0)
 		return NULL;
-	return report_uplink(&d->model, port);
+	return report_uplink(d, port);
 }
 
 METHOD(method_uplink_del)
@@ -50,6 +50,6 @@ METHOD(method_uplink_list)
 	(void)err;
 	TAILQ_FOREACH(port, &d->model.ports, link)
 		if (port->is_uplink)
-			json_array_append_new(list, report_uplink(&d->model, port));
+			json_array_append_new(list, report_uplink(d, port));
 	return list;
 }

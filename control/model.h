@@ -39,6 +39,7 @@ struct model_port {
 	bool guest_left; /* its guest was heard of elsewhere, and has not come back */
 	int id; /* the datapath's; -1: it could not be restored, for this reason: */
 	struct err failure;
+	struct err guest_failure; /* why its last guest was cut off; no message: it was not */
 	unsigned int n_lcores; /* of `lcore`; each counts from 1, as in dp.h */
 	uint8_t lcore[DP_QUEUES_MAX]; /* of each queue pair */
 	uint8_t node_seen[DP_QUEUES_MAX]; /* of each queue pair's memory, + 1; follow.c writes it */

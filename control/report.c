@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "control/daemon.h"
 #include "control/follow.h"
 
 /* By bit number, as the virtio specification and Linux's headers name them. */
@@ -203,7 +202,7 @@ queues_json(const struct model *m, const struct model_port *port, const struct d
 
 /* What ports and uplinks show alike. */
 static void
-add_common(json_t *o, const struct model *m, const struct model_port *port,
+add_common(json_t *o, const struct daemon *d, const struct model_port *port,
 	   const struct dp_port_info *info)
 {
 	if (!json_object_get(o, "vlan"))
@@ -213,26 +212,28 @@ add_common(json_t *o, const struct model *m, const struct model_port *port,
 	json_object_set_new(o, "state", json_string(report_state(port, info)));
 	if (port->id < 0)
 		json_object_set_new(o, "failure", json_string(port->failure.message));
-	json_object_set_new(o, "queues", queues_json(m, port, info));
-	json_object_set_new(o, "placement", follow_placement(m, port, info));
+	json_object_set_new(o, "queues", queues_json(&d->model, port, info));
+	json_object_set_new(o, "placement", follow_placement(d, port, info));
 	json_object_set_new(o, "stats", total_stats(port, info));
 }
 
 json_t *
-report_port(const struct model *m, const struct model_port *port)
+report_port(const struct daemon *d, const struct model_port *port)
 {
 	json_t *o = settings_port_json(&port->set);
 	struct dp_port_info info;
 	json_t *peer = json_null(), *connected = json_null();
 
 	read_info(port, &info);
-	add_common(o, m, port, &info);
+	add_common(o, d, port, &info);
 	json_object_set_new(o, "datapath", json_string(info.library ? "library" : "direct"));
 	if (info.connected)
 		peer = json_pack("{s:i, s:I}", "pid", (int)info.peer_pid, "uid",
 				 (json_int_t)info.peer_uid);
 	if (info.connected_ns)
 		connected = json_real((daemon_now_ns() - info.connected_ns) / 1000000 / 1000.0);
+	if (port->guest_failure.message[0] && !info.up)
+		json_object_set_new(o, "failure", json_string(port->guest_failure.message));
 	json_object_set_new(o, "peer", peer);
 	json_object_set_new(o, "connected_s", connected);
 	json_object_set_new(o, "guest_node", int_or_null(info.node));
@@ -259,13 +260,13 @@ report_recording(const struct recording *rec)
 }
 
 json_t *
-report_uplink(const struct model *m, const struct model_port *port)
+report_uplink(const struct daemon *d, const struct model_port *port)
 {
 	json_t *o = settings_uplink_json(&port->set);
 	struct dp_port_info info;
 
 	read_info(port, &info);
-	add_common(o, m, port, &info);
+	add_common(o, d, port, &info);
 	json_object_set_new(o, "driver", json_string(info.driver));
 	json_object_set_new(o, "node", int_or_null(info.node));
 	json_object_set_new(o, "link_mbps",

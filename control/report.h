@@ -4,14 +4,13 @@
 
 #include <jansson.h>
 
-#include "control/model.h"
-#include "control/recorder.h"
+#include "control/daemon.h"
 
 /* Ports, uplinks and their counters as the control channel shows them: what was asked for, and
  * what is. Each returns a new reference. Thread: control. */
 
-json_t *report_port(const struct model *m, const struct model_port *port);
-json_t *report_uplink(const struct model *m, const struct model_port *port);
+json_t *report_port(const struct daemon *d, const struct model_port *port);
+json_t *report_uplink(const struct daemon *d, const struct model_port *port);
 
 /* Counters of a port or an uplink with its name and queues. */
 json_t *report_stats(const struct model_port *port);

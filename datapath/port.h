@@ -91,6 +91,9 @@ struct port_ops {
 
 	void (*info)(struct port *p, struct dp_port_info *info);
 
+	/* See dp_port_locate(). NULL: it never moves. Thread: control. */
+	void (*locate)(struct port *p);
+
 	/* Adds what the outside itself counted. May be NULL. Thread: control. */
 	void (*add_stats)(struct port *p, struct dp_stats *sum);
 

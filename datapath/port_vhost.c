@@ -2,6 +2,7 @@
 #include "datapath/port_vhost.h"
 
 #include <errno.h>
+#include <numaif.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -124,7 +125,6 @@ port_create_rings(struct port_vhost *v, int node)
 		v->ring[i].port = v->base.id;
 		atomic_store(&v->ring[i].call_fd, -1);
 		atomic_store(&v->ring[i].kick_fd, -1);
-		v->ring[i].node = -1;
 	}
 	for (i = 0; i < v->base.n_queues; i++) {
 		v->base.queue[i].to_guest = &v->ring[2 * i];
@@ -164,12 +164,12 @@ port_create(const struct dp_port_config *config, int node, uint16_t id)
 	v->library = config->library;
 	snprintf(v->base.name, sizeof(v->base.name), "%s", config->name);
 	for (q = 0; q < v->base.n_queues; q++) {
+		v->node[q] = -1;
 		v->base.queue[q].port = &v->base;
 		v->base.queue[q].index = q;
 	}
 	v->vid = -1;
 	v->conn_vid = -1;
-	v->node = -1;
 	v->client = config->client;
 	v->offered = config->features != 0 ? config->features & dp_vhost_features() :
 					     dp_vhost_features();
@@ -280,6 +280,46 @@ port_vhost_bytes(const struct port_vhost *v, bool connected)
 	return bytes;
 }
 
+/* That of all rings; -1: they are on several, or nobody knows. */
+static int
+node_of_guest(const struct port_vhost *v)
+{
+	int node = -1;
+
+	for (uint16_t q = 0; q < v->base.n_queues; q++) {
+		int here = atomic_load(&v->node[q]);
+
+		if (here < 0)
+			continue;
+		if (node >= 0 && node != here)
+			return -1;
+		node = here;
+	}
+	return node;
+}
+
+/* A page that is not mapped now has no node, and keeps the one that it had. A ring that the callbacks
+ * find elsewhere meanwhile is where they say. */
+static void
+port_vhost_locate(struct port *p)
+{
+	struct port_vhost *v = port_vhost_of(p);
+	int before[DP_QUEUES_MAX], now[DP_QUEUES_MAX];
+	void *desc[DP_QUEUES_MAX];
+
+	if (v->vid < 0)
+		return;
+	for (uint16_t q = 0; q < v->base.n_queues; q++) {
+		before[q] = atomic_load(&v->node[q]);
+		desc[q] = (void *)(uintptr_t)atomic_load(&v->desc[q]);
+	}
+	if (move_pages(0, v->base.n_queues, desc, NULL, now, 0) < 0)
+		return;
+	for (uint16_t q = 0; q < v->base.n_queues; q++)
+		if (now[q] >= 0)
+			atomic_compare_exchange_strong(&v->node[q], &before[q], now[q]);
+}
+
 static void
 port_vhost_info(struct port *p, struct dp_port_info *info)
 {
@@ -291,7 +331,7 @@ port_vhost_info(struct port *p, struct dp_port_info *info)
 	info->connected = atomic_load(&v->conn_vid) >= 0;
 	info->up = v->vid >= 0;
 	info->memory_bytes = port_vhost_bytes(v, info->connected);
-	info->node = atomic_load(&v->node);
+	info->node = node_of_guest(v);
 	info->library = v->library;
 	info->features = v->offered;
 	info->negotiated = info->up ? atomic_load(&v->negotiated) : 0;
@@ -304,11 +344,9 @@ port_vhost_info(struct port *p, struct dp_port_info *info)
 		info->queue[q].lcore = v->base.queue[q].lcore_ctl;
 		info->queue[q].enabled_to_guest = atomic_load(&v->enabled[2 * q]);
 		info->queue[q].enabled_from_guest = atomic_load(&v->enabled[2 * q + 1]);
-		info->queue[q].node = info->node;
+		info->queue[q].node = atomic_load(&v->node[q]);
 		if (v->library)
 			continue;
-		if (info->up)
-			info->queue[q].node = v->ring[2 * q].node;
 		info->queue[q].stopped_to_guest = vring_fault_name(v->ring[2 * q].fault);
 		info->queue[q].stopped_from_guest = vring_fault_name(v->ring[2 * q + 1].fault);
 	}
@@ -336,6 +374,7 @@ static const struct port_ops direct_ops = {
 	.tx_parked = vring_direct_tx_parked,
 	.tx_ready = port_vhost_tx_ready,
 	.info = port_vhost_info,
+	.locate = port_vhost_locate,
 	.close = port_vhost_close,
 };
 
@@ -346,6 +385,7 @@ static const struct port_ops library_ops = {
 	.tx_parked = vring_library_tx_parked,
 	.tx_ready = port_vhost_tx_ready,
 	.info = port_vhost_info,
+	.locate = port_vhost_locate,
 	.close = port_vhost_close,
 };
 

@@ -30,8 +30,12 @@ struct port_vhost {
 	_Atomic int64_t connected_ns;
 	_Atomic pid_t peer_pid;
 	_Atomic uid_t peer_uid;
-	_Atomic int node; /* of the guest's memory, -1: not known */
 	_Atomic uint32_t connections; /* since the port was opened */
+
+	/* Of each queue pair: where its ring to the guest lies, and on which memory node that is. Written by
+	 * the callbacks; `node` by the control thread, too, which asks again while vid >= 0. */
+	_Atomic(const void *) desc[DP_QUEUES_MAX]; /* NULL: there is none */
+	_Atomic int node[DP_QUEUES_MAX]; /* -1: not known */
 
 	/* MAC addresses to be announced, in the order of memory; 0: none. Taken by the lcore of the first
 	 * queue pair: see announce.h. */

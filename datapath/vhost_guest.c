@@ -144,7 +144,7 @@ disconnect(struct port_vhost *v)
 	atomic_compare_exchange_strong(&port_by_vid[atomic_load(&v->conn_vid)], &own, NULL);
 	atomic_store(&v->conn_vid, -1);
 	atomic_store(&v->connected_ns, 0);
-	atomic_store(&v->node, -1);
+	vhost_rings_forget(v);
 	event_post(DP_EVENT_PORT_DISCONNECTED, v->base.id, 0);
 }
 
@@ -166,7 +166,7 @@ new_device_cb(int vid)
 	} else if (guestmem_read(&v->mem, vid) < 0) {
 		return -1;
 	}
-	atomic_store(&v->node, rte_vhost_get_numa_node(vid));
+	vhost_rings_locate(v, vid, VHOST_RINGS_ALL);
 	atomic_store(&v->negotiated, features);
 	v->running_cb = true;
 	vhost_rings_log(v);
@@ -203,10 +203,12 @@ vring_state_changed_cb(int vid, uint16_t vring, int enable)
 	else if (vring < 2)
 		atomic_store(&v->base.park.away, false);
 	atomic_store(&v->enabled[vring], enable != 0);
-	if (!enable)
+	if (!enable) {
 		vhost_rings_detach(v, vid, 1U << vring);
-	else if (v->running_cb)
+	} else if (v->running_cb) {
+		vhost_rings_locate(v, vid, 1U << vring);
 		vhost_rings_attach(v, vid, 1U << vring);
+	}
 	doze_wake_all();
 	return 0;
 }
@@ -307,6 +309,7 @@ after_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 	v->resume_cb = 0;
 	if (v->withdrawn_cb) {
 		v->withdrawn_cb = false;
+		vhost_rings_locate(v, vid, VHOST_RINGS_ALL);
 		atomic_store(&v->vid, vid);
 		doze_wake_all();
 	}
@@ -334,6 +337,7 @@ after_message(struct port_vhost *v, int vid, const struct vhost_message *msg)
 	default:
 		break;
 	}
+	vhost_rings_locate(v, vid, resume);
 	vhost_rings_attach(v, vid, resume);
 	doze_wake_all();
 }

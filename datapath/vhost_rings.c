@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "datapath/vhost_rings.h"
 
+#include <numaif.h>
 #include <rte_vhost.h>
 
 #include "datapath/rcu.h"
@@ -28,6 +29,42 @@ vhost_rings_detach(struct port_vhost *v, int vid, uint32_t wanted)
 		if (detached & 1U << i)
 			vring_settle(&v->ring[i], vid);
 	return detached;
+}
+
+/* The memory node of an address; -1: not known. Faults its page in where it is not. */
+static int
+node_of(const void *at)
+{
+	int node;
+
+	return get_mempolicy(&node, NULL, 0, (void *)(uintptr_t)at, MPOL_F_NODE | MPOL_F_ADDR) ==
+			       0 ?
+		       node :
+		       -1;
+}
+
+void
+vhost_rings_locate(struct port_vhost *v, int vid, uint32_t wanted)
+{
+	for (unsigned int i = 0; i < v->base.n_queues; i++) {
+		struct rte_vhost_vring from = {.size = 0};
+
+		if (!(wanted & 1U << 2 * i) || !atomic_load(&v->enabled[2 * i]) ||
+		    rte_vhost_get_vhost_vring(vid, (uint16_t)(2 * i), &from) != 0 ||
+		    from.desc == NULL)
+			continue;
+		atomic_store(&v->node[i], node_of(from.desc));
+		atomic_store(&v->desc[i], from.desc);
+	}
+}
+
+void
+vhost_rings_forget(struct port_vhost *v)
+{
+	for (unsigned int i = 0; i < v->base.n_queues; i++) {
+		atomic_store(&v->desc[i], NULL);
+		atomic_store(&v->node[i], -1);
+	}
 }
 
 void

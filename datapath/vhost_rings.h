@@ -6,7 +6,7 @@
 
 /*
  * The rings of a direct port, as librte_vhost's callbacks take them from the lcores and give them back:
- * vhost_guest.c says when. A library port has none, and then nothing happens.
+ * vhost_guest.c says when. Those of a library port are not ours: only where they lie is looked up.
  * Thread: librte_vhost's, for all of it.
  */
 #define VHOST_RINGS_ALL UINT32_MAX /* a bit for each ring */
@@ -18,6 +18,12 @@ uint32_t vhost_rings_detach(struct port_vhost *v, int vid, uint32_t wanted);
 /* Gives rings to the lcores, as far as they are enabled. One that can't be right stays away: its guest gets
  * nothing from it, and nothing through. */
 void vhost_rings_attach(struct port_vhost *v, int vid, uint32_t wanted);
+
+/* Looks up where rings lie, as far as they are enabled, and on which memory node. */
+void vhost_rings_locate(struct port_vhost *v, int vid, uint32_t wanted);
+
+/* Nobody is connected any more: they lie nowhere. */
+void vhost_rings_forget(struct port_vhost *v);
 
 /* Whether the features say that what is written to the guest is to be logged. */
 bool vhost_rings_are_logged(const struct port_vhost *v);

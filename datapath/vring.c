@@ -2,7 +2,6 @@
 #include "datapath/vring.h"
 
 #include <fcntl.h>
-#include <numaif.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -187,18 +186,6 @@ vring_take_kick(struct virtq *r, int fd)
 	atomic_store(&r->kick_fd, fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
-/* The memory node of an address of ours; -1: not known. */
-static int
-vring_node_of(const void *at)
-{
-	int node;
-
-	return get_mempolicy(&node, NULL, 0, (void *)(uintptr_t)at, MPOL_F_NODE | MPOL_F_ADDR) ==
-			       0 ?
-		       node :
-		       -1;
-}
-
 /* Fills in what does not change while the ring is live. Returns false where it can't be right. */
 static bool
 vring_map(struct virtq *r, int vid, uint64_t features, const struct guestmem *mem,
@@ -216,7 +203,6 @@ vring_map(struct virtq *r, int vid, uint64_t features, const struct guestmem *me
 	r->size = from->size;
 	r->mem = mem;
 	r->features = features;
-	r->node = vring_node_of(from->desc);
 	return (r->packed ? vring_map_packed(r, from) : vring_map_split(r, from)) &&
 	       vring_take_base(r, vid);
 }

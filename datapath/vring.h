@@ -101,7 +101,6 @@ struct virtq {
 	/* Constant while live. */
 	uint64_t features;
 	int vid;
-	int node; /* of the memory where the ring is; -1: not known */
 	uint16_t port;
 	uint16_t number; /* vhost-user's: even ones go to the guest, odd ones come from it */
 

@@ -231,6 +231,29 @@ topology_read(struct topology *t, struct err *err)
 }
 
 int
+topology_read_again(struct topology *t, const struct topology *first, const char *root,
+		    struct err *err)
+{
+	cpu_set_t mask;
+	int ret;
+
+	ret = topology_read_machine(t, root, err);
+	if (ret < 0)
+		return ret;
+	for (unsigned int cpu = 0; cpu < t->n_cpus; cpu++) {
+		if (CPU_ISSET(cpu, &t->online))
+			continue;
+		t->node_of_cpu[cpu] = first->node_of_cpu[cpu];
+		t->core_of_cpu[cpu] = first->core_of_cpu[cpu];
+	}
+	if (sched_getaffinity(0, sizeof(mask), &mask) < 0)
+		return err_set(err, errno, "bad-topology", "cannot read the CPU affinity: %s",
+			       strerror(errno));
+	cpus_try(&t->online, &mask, &t->allowed);
+	return 0;
+}
+
+int
 topology_parse(const char *text, struct topology *t, struct err *err)
 {
 	const char *next = text;

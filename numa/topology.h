@@ -55,6 +55,14 @@ int topology_read_machine(struct topology *t, const char *root, struct err *err)
  */
 int topology_parse(const char *text, struct topology *t, struct err *err);
 
+/*
+ * The CPUs once more, by a process whose threads were pinned since it read *first. Allowed are those
+ * that its cgroup lets a thread have now; one that went offline keeps its node and core. Errors: as
+ * topology_read(). Thread: control.
+ */
+int topology_read_again(struct topology *t, const struct topology *first, const char *root,
+			struct err *err);
+
 /* CPUs that are online now, as the sysfs tree at `root` shows it: they come and go while we run.
  * Errors: as topology_read(). */
 int topology_read_online(cpu_set_t *online, const char *root, struct err *err);

@@ -27,6 +27,7 @@ from vhostuser import connect as connect_socket
 from wait import wait_until
 
 MPOL_DEFAULT, MPOL_BIND = 0, 2
+MPOL_MF_MOVE_ALL = 4
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
 FRAME_DEADLINE_S = 10
 DEADLINE_S = 30  # each CPU of the guest is a thread on a busy machine
@@ -157,14 +158,17 @@ class BoundGuest(VhostGuest):
 
     def _start(self, size):
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
-        for i, node in enumerate(self.nodes):
-            mask = ctypes.c_ulong(1 << node)
-            checked(numa.mbind(ctypes.c_void_p(self.address + 2 * i * QUEUE_BYTES),
-                               ctypes.c_ulong(2 * QUEUE_BYTES), MPOL_BIND, ctypes.byref(mask), 64,
-                               0))
+        self.bind(self.nodes)
         for at in range(0, size, PAGE_BYTES):
             self.memory[at] = 0
         super()._start(size)
+
+    def bind(self, nodes, flags=0):
+        for i, node in enumerate(nodes):
+            mask = ctypes.c_ulong(1 << node)
+            checked(numa.mbind(ctypes.c_void_p(self.address + 2 * i * QUEUE_BYTES),
+                               ctypes.c_ulong(2 * QUEUE_BYTES), MPOL_BIND, ctypes.byref(mask), 64,
+                               flags))
 
     def lies_on(self):
         """The nodes of each pair's pages, as the kernel says."""
@@ -183,6 +187,18 @@ def connect(port, socket, nodes):
     """A guest whose pair i has its memory on nodes[i] connects. Returns where the kernel put it."""
     guests[port] = BoundGuest(socket, nodes)
     return guests[port].lies_on()
+
+
+def move(port, nodes):
+    """The kernel moves the memory of a guest that runs. Returns where it put it."""
+    guests[port].bind(nodes, MPOL_MF_MOVE_ALL)
+    return guests[port].lies_on()
+
+
+def move_process(pid, source, target):
+    """The kernel moves what memory a process has on one node to another."""
+    masks = [ctypes.byref(ctypes.c_ulong(1 << node)) for node in (source, target)]
+    checked(numa.migrate_pages(pid, ctypes.c_ulong(64), *masks))
 
 
 def hang_up(port):

@@ -11,11 +11,12 @@ import pytest
 
 from frames import BROADCAST, frame
 from numaguest import Layout, Node, NumaGuest
+from rpc import Refused
 from sluice import BUILD
 from wait import wait_until
 
 TWO = Layout((Node(2), Node(2)), distances={(0, 1): 21}, nic_node=1)
-# With the CPUs that "auto" is to take.
+# With the CPUs that forward: those that "auto" is to take, or that --lcores names.
 MORE = {
     "unequal": (Layout((Node(3, 512, 112), Node(1, 416, 80))), [2, 3]),
     "four": (Layout((Node(2),) * 4, distances={(0, 1): 15, (0, 2): 20, (0, 3): 30, (1, 2): 20,
@@ -23,6 +24,8 @@ MORE = {
     "single-cpus": (Layout((Node(1),) * 4, distances={(0, 1): 30, (0, 2): 15}), [1, 2, 3]),
     "without-memory": (Layout((Node(2), Node(2, 0))), [1]),
     "without-cpus": (Layout((Node(2), Node(0))), [1]),
+    "control-without-memory": (Layout((Node(2, 0), Node(2))), [2, 3], "2,3"),
+    "control-without-hugepages": (Layout((Node(1, hugepages=0), Node(1), Node(1))), [1, 2]),
     "threads": (Layout((Node(4), Node(4)), threads=2, kernel="isolcpus=2-3,6-7"), [2, 6]),
     "one": (Layout((Node(2),)), [1]),
 }
@@ -206,6 +209,20 @@ def test_memory_lies_on_its_node(auto):
         assert 0 < node["taken"]["pool_bytes"] < node["taken"]["used_bytes"] < pages[node["node"]]
 
 
+def test_memory_that_somebody_moves(auto):
+    """It goes on from there, and who asks is told."""
+    pages = auto.hugepages_of(auto.pid)
+    assert auto.rpc("numa.show")["notes"] == []
+    auto.call("move_process", auto.pid, 1, 0)
+    try:
+        assert auto.hugepages_of(auto.pid) == {0: pages[0] + pages[1]}
+        (note,) = auto.rpc("numa.show")["notes"]
+        assert note.startswith(f"{pages[1] >> 20} MiB of ")
+        assert "belong on node 1" in note and "lie on node 0" in note
+    finally:
+        auto.stop()
+
+
 def test_queues_follow_their_guests(auto):
     """Whatever was thought before the guests came: two of a node in a row, and both nodes."""
     where = {"a": [1], "b": [1], "c": [0], "d": [0]}
@@ -233,6 +250,23 @@ def test_a_guest_on_two_nodes(auto):
     for queue, node in enumerate([1, 0, 1]):
         lcore = auto.polls("wide")[queue]
         assert auto.call("transfer", "wide", f"n{node}", queue=queue, only_lcore=lcore) == 10
+
+
+def test_rings_of_librte_vhost(auto):
+    """They are placed by where they lie, too."""
+    auto.attach("wide", [1, 0], datapath="library")
+    assert auto.rpc("port.get", name="wide")["guest_node"] is None
+    (line,) = (line for line in auto.call("ctl", "port", "list").splitlines() if "wide" in line)
+    assert " 0,1 " in line
+
+
+def test_a_guest_that_is_moved(auto):
+    """As by numatune: its memory goes elsewhere while it runs, and its queues go after it."""
+    auto.attach("a", [0])
+    auto.attach("wide", [1, 0], datapath="library")
+    for port, nodes in ("a", [1]), ("wide", [0, 1]):
+        assert auto.call("move", port, nodes) == [[node] for node in nodes]
+    auto.check_placed({"a": [1], "wide": [0, 1]})
 
 
 def test_virtio_user(auto):
@@ -375,7 +409,16 @@ def test_a_cpuset_that_shrinks(auto):
                           reason="forbidden")
         assert "cpuset" in moved["note"]
         assert auto.affinities()[lcore] == "2", "on its node, and on no other lcore's CPU"
+        assert auto.rpc("numa.show")["nodes"][1]["cpus_allowed"] == "2"
         assert auto.call("transfer", "a", "b", only_lcore=lcore) == 10
+
+        auto.write(f"{CGROUP}/cpuset.cpus", "0-1")
+        note = "polls its queues from node 0 instead of 1"
+        wait_until(lambda: note in "".join(auto.rpc("numa.show")["notes"]), note, 20)
+        assert auto.affinities()[lcore] == "0"
+        node = auto.rpc("numa.show")["nodes"][1]
+        assert node["cpus_allowed"] == ""
+        assert {far["lcore_node"] for far in node["queues_polled_from_another_node"]} == {0}
 
         auto.write(f"{CGROUP}/cpuset.cpus", "0-3")
         auto.call("next_event", "lcores", type="lcore.returned", lcore=lcore)
@@ -411,7 +454,22 @@ def test_a_node_without_hugepages(two):
             two.attach(name, [node])
         two.check_placed({"a": [1], "b": [1], "c": [0]})
         assert two.call("transfer", "a", "b", only_lcore=2) == two.call("transfer", "b", "c") == 10
-        assert "no memory on node 1" in two.rpc("numa.show")["notes"][0]
+        assert "given none of node 1" in two.rpc("numa.show")["notes"][0]
+        two.stop()
+    finally:
+        two.set_hugepages(1, TWO.nodes[1].hugepages)
+
+
+def test_control_on_a_node_without_hugepages(two):
+    """DPDK has memory for its devices all the same."""
+    two.stop()
+    two.set_hugepages(1, 0)
+    try:
+        two.start(lcores="0,1", memory="96,0")
+        assert two.hugepages_of(two.pid) == {0: 96 << 20}
+        check_lcores(two)
+        two.rpc("uplink.add", name="null", bridge="b", devargs="net_null0")
+        two.rpc("uplink.del", name="null")
         two.stop()
     finally:
         two.set_hugepages(1, TWO.nodes[1].hugepages)
@@ -444,6 +502,28 @@ def test_too_few_hugepages_on_one_node(two):
     assert re.search(r"\b22\b.*node 1|node 1.*\b22\b", said), said
 
 
+def test_a_limit_of_hugepages(two):
+    """Pages are free and the kernel does not give them: then it is no help to reserve more."""
+    two.stop()
+    two.write("/sys/fs/cgroup/cgroup.subtree_control", "+hugetlb")
+    two.call("make_directory", CGROUP)
+    try:
+        two.write(f"{CGROUP}/hugetlb.2MB.max", 50 << 20)
+        two.write(f"{CGROUP}/cgroup.procs", 0)  # sluiced begins where the agent is
+        said = two.call("refuse_to_start", lcores="1,3", memory="64,64")
+        assert "hugetlb.2MB.max" in said and "others" not in said, said
+        two.write(f"{CGROUP}/hugetlb.2MB.max", 100 << 20)
+        two.start()
+        with pytest.raises(Refused) as refused:
+            for i in range(1000):
+                two.rpc("port.attach", name=f"p{i}", bridge="b", queues=16)
+        assert "hugetlb.2MB.max" in str(refused.value), refused
+    finally:
+        two.stop()
+        two.write("/sys/fs/cgroup/cgroup.procs", 0)
+        two.call("remove_directory", CGROUP)
+
+
 @pytest.mark.parametrize("lcores, why", [("1,3", "offline"), ("1,9", "9"), ("1-3", "")])
 def test_lcores_that_cannot_be(two, lcores, why):
     two.stop()
@@ -458,17 +538,17 @@ def test_lcores_that_cannot_be(two, lcores, why):
 @pytest.mark.skipif(not ALL, reason="only with SLUICE_NUMA_LAYOUTS=all")
 @pytest.mark.parametrize("name", MORE)
 def test_layout(scratch, name):
-    layout, cpus = MORE[name]
+    layout, *how = MORE[name]
     machine = Machine(scratch(), layout, BUILD)
     try:
-        check_layout(machine, cpus)
+        check_layout(machine, *how)
     finally:
         machine.close()
 
 
-def check_layout(machine, cpus):
+def check_layout(machine, cpus, lcores="auto"):
     """Two guests on each node that has memory, and one that is spread over all of them."""
-    machine.start()
+    machine.start(lcores=lcores)
     assert sorted(machine.lcores().values()) == cpus
     check_lcores(machine)
     with_memory = [i for i, node in enumerate(machine.layout.nodes) if node.memory_mib > 0]

@@ -158,6 +158,16 @@ dp_port_info(int port, struct dp_port_info *info)
 	}
 }
 
+void
+dp_port_locate(int port)
+{
+	struct fake_port *p = &fake_dp.port[port];
+
+	p->located++;
+	if (p->moved)
+		memcpy(p->node, p->moved_to, sizeof(p->node));
+}
+
 int
 dp_port_drain(int port, bool park)
 {
@@ -262,8 +272,13 @@ bool
 dp_memory_lacks(const char *port, struct err *err)
 {
 	(void)port;
-	(void)err;
-	return false;
+	return fake_dp.lacks && err_set(err, ENOMEM, "no-hugepages", "%s", fake_dp.lacks) < 0;
+}
+
+int
+dp_memory_node(int node)
+{
+	return fake_dp.memory_elsewhere[node] ? fake_dp.memory_elsewhere[node] - 1 : node;
 }
 
 int
@@ -271,6 +286,16 @@ dp_memory_info(int node, struct dp_memory_info *info)
 {
 	(void)node;
 	(void)info;
+	return -ENOENT;
+}
+
+int
+dp_memory_where(int node, uint64_t bytes[DP_NODES_MAX])
+{
+	memcpy(bytes, fake_dp.memory_where[node], sizeof(fake_dp.memory_where[node]));
+	for (unsigned int on = 0; on < DP_NODES_MAX; on++)
+		if (bytes[on] > 0)
+			return 0;
 	return -ENOENT;
 }
 

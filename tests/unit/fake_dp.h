@@ -27,6 +27,9 @@ struct fake_dp {
 		struct dp_port_info info; /* what dp_port_info() says beyond what is above */
 		bool has_nodes; /* its guest's memory is known: */
 		int node[DP_QUEUES_MAX]; /* of each queue; the first is the guest's */
+		bool moved; /* its memory, to these, which dp_port_locate() finds out: */
+		int moved_to[DP_QUEUES_MAX];
+		unsigned int located;
 		bool parks; /* as its drain was told */
 		unsigned int announced;
 		uint64_t busy_cycles[DP_QUEUES_MAX], out_packets[DP_QUEUES_MAX];
@@ -44,10 +47,13 @@ struct fake_dp {
 
 	unsigned int n_lcores; /* that dp_lcore_stats() knows; 0: two */
 	struct dp_lcore_stats lcore[4];
+	int memory_elsewhere[DP_NODES_MAX]; /* 1 + node of what belongs to a node; 0: there */
+	const char *lacks; /* what dp_memory_lacks() says; NULL: nothing */
 	unsigned int moves; /* of queues */
 	unsigned int move_refused; /* which of these is refused, counted from 1; 0: none */
 	int connect_result; /* of dp_port_connect() */
 	unsigned int connects;
+	uint64_t memory_where[DP_NODES_MAX][DP_NODES_MAX]; /* bytes of a node's, by where they lie */
 };
 extern struct fake_dp fake_dp;
 

@@ -48,7 +48,9 @@ int __wrap_rte_vhost_driver_callback_register(const char *path,
 int __wrap_rte_vhost_get_ifname(int vid, char *buf, size_t len);
 int __wrap_rte_vhost_get_negotiated_features(int vid, uint64_t *features);
 uint16_t __wrap_rte_vhost_get_vring_num(int vid);
-int __wrap_rte_vhost_get_numa_node(int vid);
+long __wrap_get_mempolicy(int *node, unsigned long *mask, unsigned long max, void *at,
+			  unsigned int flags);
+long __wrap_move_pages(int pid, unsigned long n, void **at, const int *to, int *status, int flags);
 int __wrap_rte_vhost_get_vhost_vring(int vid, uint16_t vring, struct rte_vhost_vring *out);
 int __wrap_rte_vhost_get_vring_base(int vid, uint16_t vring, uint16_t *avail, uint16_t *used);
 int __wrap_rte_vhost_set_vring_base(int vid, uint16_t vring, uint16_t avail, uint16_t used);
@@ -318,12 +320,37 @@ __wrap_rte_vhost_get_vring_num(int vid)
 	return fake.rings;
 }
 
-int
-__wrap_rte_vhost_get_numa_node(int vid)
+static int
+node_of(const void *at)
 {
-	(void)vid;
-	fake.vid_at_numa_node = fake.watched->vid;
-	return 1;
+	int i;
+
+	for (i = 0; i < FAKE_RINGS; i++)
+		if (at != NULL && fake.ring[i].desc == at)
+			return fake.node[i];
+	return -EFAULT;
+}
+
+long
+__wrap_get_mempolicy(int *node, unsigned long *mask, unsigned long max, void *at,
+		     unsigned int flags)
+{
+	(void)mask;
+	(void)max;
+	(void)flags;
+	fake.vid_at_node = fake.watched->vid;
+	*node = node_of(at);
+	return *node < 0 ? -1 : 0;
+}
+
+long
+__wrap_move_pages(int pid, unsigned long n, void **at, const int *to, int *status, int flags)
+{
+	(void)pid;
+	(void)flags;
+	while (to == NULL && n-- > 0)
+		status[n] = node_of(at[n]);
+	return to == NULL ? 0 : -1;
 }
 
 int

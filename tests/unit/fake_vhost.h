@@ -20,7 +20,8 @@ struct fake_vhost {
 	char log[1024]; /* "grace up:3 " ... since the last fake_log() */
 	int vid_at_grace; /* what the watched port's vid was when a grace period was waited for */
 	unsigned int live_at_grace; /* and which of its rings were live, a bit each */
-	int vid_at_numa_node; /* ... and when new_device asked for the node */
+	int vid_at_node; /* ... and when the node of a ring was asked for */
+	int node[FAKE_RINGS]; /* where the descriptors of each ring lie; negative: not mapped now */
 	const struct port_vhost *watched;
 	uint64_t library_features, disabled, protocol_features, negotiated;
 	int registered; /* sockets that librte_vhost has */

@@ -66,6 +66,39 @@ nobody_is_announced_who_has_gone(void **state)
 	assert_true(LIST_EMPTY(&d.arrivals));
 }
 
+static void
+assert_failure(const char *words)
+{
+	json_t *port;
+
+	send_request(client, "port.get", "{\"name\": \"p\"}");
+	port = read_result(client);
+	if (words)
+		assert_string_equal(json_string_value(json_object_get(port, "failure")), words);
+	else
+		assert_null(json_object_get(port, "failure"));
+	json_decref(port);
+}
+
+/* Who looks at the port learns why nobody is there, until somebody is. */
+static void
+a_guest_that_could_not_stay_is_told(void **state)
+{
+	(void)state;
+	attach("{" PORT "}");
+	assert_failure(NULL);
+	info()->up = false;
+	fake_dp.lacks = "too few hugepages";
+	happen(DP_EVENT_PORT_DISCONNECTED, 0);
+	assert_failure("too few hugepages");
+	fake_dp.lacks = NULL;
+	run_guest();
+	assert_failure(NULL);
+	info()->up = false;
+	happen(DP_EVENT_PORT_DISCONNECTED, 0);
+	assert_failure(NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_daemon, teardown_daemon)
 
 int
@@ -74,6 +107,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_guest_that_arrives_is_announced),
 		TEST(nobody_is_announced_who_has_gone),
+		TEST(a_guest_that_could_not_stay_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

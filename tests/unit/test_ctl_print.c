@@ -16,9 +16,11 @@
 #define PORT                                                                                     \
 	"{\"name\": \"vm1\", \"bridge\": \"br0\", \"mode\": \"server\", \"socket\": \"/s/vm1\"," \
 	" \"state\": \"up\", \"mac\": [\"52:54:00:00:00:01\", \"52:54:00:00:00:02\"],"           \
-	" \"vlan\": 100, \"trunks\": null, \"node\": \"auto\", \"guest_node\": 1,"               \
+	" \"vlan\": 100, \"trunks\": null, \"node\": \"auto\", \"guest_node\": null,"            \
 	" \"connected_s\": 61.5, \"peer\": {\"pid\": 7, \"uid\": 8},"                            \
-	" \"queues\": [{\"queue\": 0, \"lcore\": 2, \"node\": 0, \"enabled\": true}],"           \
+	" \"queues\": [{\"queue\": 0, \"lcore\": 2, \"node\": 0, \"enabled\": true,"             \
+	" \"memory_node\": 1}, {\"queue\": 1, \"lcore\": 1, \"node\": 0, \"enabled\": true,"     \
+	" \"memory_node\": 0}],"                                                                 \
 	" \"stats\": " STATS "}"
 #define STATS                                                                                     \
 	"{\"rx_packets\": 1234567, \"rx_bytes\": 2000, \"rx_dropped\": 3, \"tx_packets\": 0,"     \
@@ -72,8 +74,8 @@ port_list_is_a_table(void **state)
 	assert_printed("port.list", "[" PORT "]",
 		       "NAME  BRIDGE  STATE  MODE    VLAN  MAC                   QUEUES  LCORES"
 		       "  NODE     RX  TX  DROPS\n"
-		       "vm1   br0     up     server  100   52:54:00:00:00:01 +1       1  2     "
-		       "     1  1.23M   0      3\n");
+		       "vm1   br0     up     server  100   52:54:00:00:00:01 +1       2  1,2   "
+		       "   0,1  1.23M   0      3\n");
 }
 
 static void
@@ -99,6 +101,7 @@ port_card_tells_all(void **state)
 	assert_holds(text, "port vm1 is up: ");
 	assert_holds(text, "52:54:00:00:00:01, 52:54:00:00:00:02\n");
 	assert_holds(text, "connected for 1 min 01 s; process 7 of user 8\n");
+	assert_holds(text, "  guest node       0,1\n");
 	assert_holds(text, "1,234,567 packets, 2 kB; 3 dropped (ring_full 3)\n");
 	assert_holds(text, "0 packets, 0 B; none dropped\n");
 	assert_null(strstr(text, "trunks"));

@@ -268,6 +268,51 @@ a_ring_that_comes_later_is_followed(void **state)
 }
 
 static void
+an_lcore_that_is_away_is_told(void **state)
+{
+	static struct topology topology;
+	struct model_port *port = lcore_fixture_port("p", 1, NULL);
+	struct lcore_spot *spot = &d.lcore_watch.spot[2];
+
+	(void)state;
+	assert_int_equal(topology_parse("0,0,1,1", &topology, NULL), 0);
+	d.lcore_watch.topology = &topology;
+	d.lcore_watch.lcore = d.model.lcore;
+	lcore_fixture_up(port, node_1);
+	assert_int_equal(lcore_of(port, 0), 3);
+	spot->away = LCORE_CPU_FORBIDDEN;
+	CPU_SET(1, &spot->cpus);
+	assert_placement("p",
+			 "queue 0 has its memory on node 1, where lcore 3 belongs, but not now: it"
+			 " runs on another node until the CPU is back, which is slower");
+	CPU_SET(3, &spot->cpus);
+	assert_placement("p", NULL);
+}
+
+static void
+memory_that_moves_is_followed(void **state)
+{
+	struct model_port *port = lcore_fixture_port("p", 2, NULL);
+	struct model_port *other = lcore_fixture_port("q", 1, NULL);
+	struct fake_port *fake = &fake_dp.port[port->id];
+
+	(void)state;
+	lcore_fixture_up(port, node_0);
+	lcore_fixture_up(other, node_0);
+	lcore_fixture_seconds(10);
+	/* The kernel is not asked of every port in every second. */
+	assert_int_equal(fake->located, 2);
+	assert_int_equal(fake_dp.port[other->id].located, 2);
+	fake->moved = true;
+	memcpy(fake->moved_to, node_1, sizeof(node_1));
+	lcore_fixture_seconds(5);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_int_equal(d.model.lcore[lcore_of(port, i) - 1].node, 1);
+	assert_int_equal(d.model.lcore[lcore_of(other, 0) - 1].node, 0);
+	assert_placement("p", NULL);
+}
+
+static void
 a_move_that_fails_is_no_harm(void **state)
 {
 	struct model_port *port = lcore_fixture_port("p", 1, NULL);
@@ -306,6 +351,8 @@ main(void)
 		TEST(bad_pins_are_refused),
 		TEST(a_pin_to_an_lcore_that_is_gone_is_told),
 		TEST(a_ring_that_comes_later_is_followed),
+		TEST(an_lcore_that_is_away_is_told),
+		TEST(memory_that_moves_is_followed),
 		TEST(a_move_that_fails_is_no_harm),
 		TEST(a_port_that_is_drained_is_left_in_peace),
 	};

@@ -279,6 +279,9 @@ a_cpuset_that_shrinks_is_followed(void **state)
 	look();
 	assert_int_equal(told.n, 0);
 	assert_on(2, "0-1");
+	note_holds(2,
+		   "it shares CPUs 0-1 with other work, and polls its queues from node 0 instead of 1,"
+		   " which is slower, until CPU 7 is back");
 	/* Nor such a CPU: where the kernel puts it. */
 	kernel_opens("2-3");
 	look();

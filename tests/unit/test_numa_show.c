@@ -23,11 +23,58 @@
 static struct daemon daemon_here;
 static struct model_port ports[8];
 static json_t *shown;
+static cpu_set_t cpuset, affinity; /* of our cgroup, and of the thread that asks */
+
+int __wrap_sched_getaffinity(pid_t tid, size_t size, cpu_set_t *set);
+int __wrap_sched_setaffinity(pid_t tid, size_t size, const cpu_set_t *set);
+
+int
+__wrap_sched_getaffinity(pid_t tid, size_t size, cpu_set_t *set)
+{
+	(void)size;
+	assert_int_equal(tid, 0);
+	*set = affinity;
+	return 0;
+}
+
+int
+__wrap_sched_setaffinity(pid_t tid, size_t size, const cpu_set_t *set)
+{
+	(void)size;
+	assert_int_equal(tid, 0);
+	CPU_AND(&affinity, set, &cpuset);
+	return 0;
+}
 
 static void
 list_parse(const char *list, cpu_set_t *set)
 {
 	assert_int_equal(cpulist_parse(list, set, NULL), 0);
+}
+
+/* The machine as it is now. */
+static void
+machine_is(const char *root, const char *online, const char *const cpus[3])
+{
+	fake_sysfs_write(root, "devices/system/cpu/present", "0-11\n");
+	fake_sysfs_write(root, "devices/system/cpu/isolated", "2-3\n");
+	fake_sysfs_write(root, "devices/system/cpu/nohz_full", "6-7\n");
+	fake_sysfs_write(root, "devices/system/cpu/online", online);
+	fake_sysfs_write(root, "devices/system/node/online", "0-2\n");
+	for (unsigned int node = 0; node < 3; node++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "devices/system/node/node%u/cpulist", node);
+		fake_sysfs_write(root, name, cpus[node]);
+	}
+	for (unsigned int cpu = 0; cpu < 12; cpu++) {
+		char name[96], core[16];
+
+		snprintf(name, sizeof(name),
+			 "devices/system/cpu/cpu%u/topology/thread_siblings_list", cpu);
+		snprintf(core, sizeof(core), "%u-%u\n", cpu - cpu % 2, cpu - cpu % 2 + 1);
+		fake_sysfs_write(root, name, core);
+	}
 }
 
 static int
@@ -46,9 +93,9 @@ setup(void **state)
 		d->topology.core_of_cpu[cpu] = cpu - cpu % 2;
 	d->topology.node[0].distance[2] = 31;
 	d->topology.node[1].distance[2] = 21;
-	list_parse("2-3", &d->topology.isolated);
-	list_parse("6-7", &d->topology.nohz_full);
-	list_parse("0-10", &d->topology.allowed);
+	list_parse("0-10", &cpuset);
+	list_parse("0", &affinity);
+	machine_is(root, "0-8,10-11\n", (const char *[]){"0-3\n", "4-7\n", "8,10-11\n"});
 	d->model.n_lcores = 2;
 	d->lcore_watch = (struct lcore_watch){
 		.sysfs = root,
@@ -59,7 +106,6 @@ setup(void **state)
 	assert_int_equal(placement_lcores(&d->topology, "3,7", d->model.lcore, DP_LCORES_MAX,
 					  &d->lcore_watch.control_cpus, NULL),
 			 2);
-	list_parse("0-8,10-11", &d->lcore_watch.online);
 	list_parse("3", &d->lcore_watch.spot[0].cpus);
 	list_parse("7", &d->lcore_watch.spot[1].cpus);
 	fake_sysfs_write(root, "bus/pci/devices/" NIC "/numa_node", "2\n");
@@ -152,7 +198,7 @@ cpus_are_told_by_kind(void **state)
 	assert_node(1, "cpus_nohz_full", "\"6-7\"");
 	assert_node(1, "cpus_offline", "\"\"");
 	assert_node(2, "cpus_offline", "\"9\"");
-	assert_node(2, "cpus_allowed", "\"8-10\"");
+	assert_node(2, "cpus_allowed", "\"8,10\"");
 	assert_node(2, "siblings", "[\"8-9\",\"10-11\"]");
 	assert_node(2, "lcores", "[]");
 	assert_node(2, "memory_kib", "1048576");
@@ -160,6 +206,35 @@ cpus_are_told_by_kind(void **state)
 		    "[{\"distance\":20,\"node\":0},{\"distance\":10,\"node\":1},"
 		    "{\"distance\":21,\"node\":2}]");
 	assert_int_equal(json_array_size(json_object_get(node_shown(0), "lcores")), 1);
+}
+
+/* A cpuset shrinks, CPUs go and come. */
+static void
+cpus_are_as_they_are_now(void **state)
+{
+	struct daemon *d = &daemon_here;
+	const json_t *notes;
+
+	list_parse("0-1,11", &cpuset);
+	/* When sluiced started: */
+	d->topology.node_of_cpu[10] = d->topology.node_of_cpu[11] = -1;
+	CPU_CLR(10, &d->topology.online);
+	CPU_CLR(11, &d->topology.online);
+	machine_is(*state, "0-8,11\n", (const char *[]){"0-3\n", "4-7\n", "8,11\n"});
+	show();
+	assert_node(0, "cpus_allowed", "\"0-1\"");
+	assert_node(1, "cpus_allowed", "\"\"");
+	assert_node(2, "cpus", "\"8-9,11\"");
+	assert_node(2, "cpus_allowed", "\"11\"");
+	assert_node(2, "cpus_offline", "\"9\"");
+	notes = json_object_get(shown, "notes");
+	assert_int_equal(json_array_size(notes), 1);
+	assert_string_equal(json_string_value(json_array_get(notes, 0)),
+			    "CPU 10: offline since before sluiced started, on a node that is not"
+			    " known");
+	/* Who asks is where it was. */
+	assert_int_equal(CPU_COUNT(&affinity), 1);
+	assert_true(CPU_ISSET(0, &affinity));
 }
 
 static void
@@ -202,6 +277,35 @@ far_queues_are_told_with_the_reason(void **state)
 		   " distance 31");
 	assert_node(2, "ports", "[\"a\"]");
 	assert_node(0, "uplinks", "[]");
+}
+
+/* An lcore that is away polls from where it runs. */
+static void
+an_lcore_on_another_node_is_told(void **state)
+{
+	struct lcore_spot *spot = &daemon_here.lcore_watch.spot[1];
+
+	(void)state;
+	port_add(0, "a", NULL, (int[]){1, 0}, (uint8_t[]){2, 2});
+	spot->away = LCORE_CPU_FORBIDDEN;
+	list_parse("0-1", &spot->cpus);
+	show();
+	assert_far(1, 0, "a:0",
+		   "its guest's memory is on node 1, where lcore 2 belongs, but that runs on node 0"
+		   " now, at distance 20");
+	assert_node(0, "queues_polled_from_another_node", "[]");
+}
+
+/* One that no guest has set up is on no node, which is no news while others are. */
+static void
+a_queue_that_is_not_used_is_not_told(void **state)
+{
+	(void)state;
+	port_add(0, "a", NULL, (int[]){1, -1}, (uint8_t[]){2, 1});
+	show();
+	assert_node(1, "queues", "[{\"lcore\":2,\"port\":\"a\",\"queue\":0}]");
+	assert_node(1, "queues_polled_from_another_node", "[]");
+	assert_int_equal(json_array_size(json_object_get(shown, "ports_on_no_node")), 0);
 }
 
 static void
@@ -250,17 +354,36 @@ notes_tell_what_is_out_of_order(void **state)
 	(void)state;
 	spot->away = LCORE_CPU_OFFLINE;
 	list_parse("4-5", &spot->cpus);
+	fake_dp.memory_elsewhere[0] = 1 + 1;
+	fake_dp.memory_elsewhere[2] = 1 + 1; /* without lcore, so of no interest */
 	show();
 	notes = json_object_get(shown, "notes");
-	assert_int_equal(json_array_size(notes), 3);
+	assert_int_equal(json_array_size(notes), 2);
 	assert_non_null(strstr(json_string_value(json_array_get(notes, 0)),
 			       "lcore 2 is not on its CPU 7, which is offline"));
-	/* fake_dp has memory nowhere. */
-	assert_non_null(strstr(json_string_value(json_array_get(notes, 2)),
-			       "no memory on node 1: that of another node serves lcore 2 there"));
+	assert_string_equal(json_string_value(json_array_get(notes, 1)),
+			    "memory of node 1 serves lcore 1 of node 0, which is slower: sluiced was"
+			    " given none of node 0");
 	lcore = json_array_get(json_object_get(node_shown(1), "lcores"), 0);
 	assert_string_equal(json_string_value(json_object_get(lcore, "away")), "offline");
 	assert_string_equal(json_string_value(json_object_get(lcore, "affinity")), "4-5");
+}
+
+static void
+memory_that_was_moved_is_told(void **state)
+{
+	const json_t *notes;
+
+	(void)state;
+	fake_dp.memory_where[0][0] = 50 << 20;
+	fake_dp.memory_where[1][1] = 30 << 20;
+	fake_dp.memory_where[1][0] = 20 << 20;
+	show();
+	notes = json_object_get(shown, "notes");
+	assert_int_equal(json_array_size(notes), 1);
+	assert_string_equal(json_string_value(json_array_get(notes, 0)),
+			    "20 MiB of sluiced's memory that belong on node 1 lie on node 0, which is"
+			    " slower: somebody has moved them");
 }
 
 int
@@ -269,12 +392,16 @@ main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(cpus_are_told_by_kind),
+		CASE(cpus_are_as_they_are_now),
 		CASE(queues_are_where_their_memory_is),
+		CASE(an_lcore_on_another_node_is_told),
+		CASE(a_queue_that_is_not_used_is_not_told),
 		CASE(far_queues_are_told_with_the_reason),
 		CASE(a_pinned_queue_is_told_with_the_remedy),
 		CASE(an_uplink_without_an_address_is_where_the_driver_says),
 		CASE(a_port_that_failed_is_nowhere),
 		CASE(notes_tell_what_is_out_of_order),
+		CASE(memory_that_was_moved_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

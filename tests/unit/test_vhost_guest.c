@@ -49,9 +49,10 @@ the_vid_is_stored_last(void **state)
 	assert_int_equal(v->vid, -1);
 	assert_int_equal(fake_ops()->vring_state_changed(3, 0, 1), 0);
 	fake.negotiated = 0x42;
-	fake.vid_at_numa_node = 99;
+	fake.vid_at_node = 99;
+	fake.node[0] = 1;
 	assert_int_equal(fake_ops()->new_device(3), 0);
-	assert_int_equal(fake.vid_at_numa_node, -1);
+	assert_int_equal(fake.vid_at_node, -1);
 	assert_int_equal(v->vid, 3);
 	assert_string_equal(fake_log(), "up");
 	assert_true(info().up);
@@ -204,12 +205,12 @@ a_read_in_the_middle_of_a_message_does_not_wait_for_ever(void **state)
 	close(fd);
 }
 
-static void
-a_message_that_changes_memory_takes_the_vid_for_its_time(void **state)
+/* New memory for the guest; its descriptor. */
+static int
+pre_memory(void)
 {
-	int fd = bring_up(3), memory = memfd_create("guest", 0);
+	int memory = memfd_create("guest", 0);
 
-	(void)state;
 	assert_int_equal(ftruncate(memory, GUEST_BYTES), 0);
 	memset(&msg, 0, sizeof(msg));
 	msg.request = VU_SET_MEM_TABLE;
@@ -220,6 +221,15 @@ a_message_that_changes_memory_takes_the_vid_for_its_time(void **state)
 	msg.n_fds = 1;
 	assert_int_equal(fake_message_ops()->pre_msg_handle(3, &msg),
 			 RTE_VHOST_MSG_RESULT_NOT_HANDLED);
+	return memory;
+}
+
+static void
+a_message_that_changes_memory_takes_the_vid_for_its_time(void **state)
+{
+	int fd = bring_up(3), memory = pre_memory();
+
+	(void)state;
 	assert_int_equal(v->vid, -1);
 	post(3);
 	assert_int_equal(v->vid, 3);
@@ -291,6 +301,64 @@ a_new_connection_starts_afresh(void **state)
 	close(fd);
 }
 
+/* Each pair by its ring to the guest, wherever librte_vhost has its own. */
+static void
+each_queue_is_on_its_rings_node(void **state)
+{
+	int fd = fake_arrive(config.path, 3), memory;
+
+	(void)state;
+	fake.rings = 4;
+	fake.node[0] = 1;
+	fake.node[2] = 2;
+	fake_ops()->vring_state_changed(3, 0, 1);
+	assert_int_equal(fake_ops()->new_device(3), 0);
+	assert_int_equal(info().queue[0].node, 1);
+	assert_int_equal(info().queue[1].node, -1);
+	assert_int_equal(info().node, 1);
+	fake_ops()->vring_state_changed(3, 2, 1);
+	assert_int_equal(info().queue[1].node, 2);
+	assert_int_equal(info().node, -1);
+
+	/* New memory, all of it elsewhere. */
+	memory = pre_memory();
+	fake_map(1);
+	fake.node[0] = fake.node[2] = 3;
+	post(3);
+	assert_int_equal(info().queue[0].node, 3);
+	assert_int_equal(info().queue[1].node, 3);
+	close(memory);
+	close(fd);
+	fake_leave(3);
+	assert_int_equal(info().queue[0].node, -1);
+	assert_int_equal(info().node, -1);
+}
+
+static void
+memory_that_moves_is_found_again(void **state)
+{
+	int fd = bring_up(3);
+
+	(void)state;
+	port->ops->locate(port);
+	assert_int_equal(info().queue[0].node, -1);
+	fake_ops()->vring_state_changed(3, 0, 1);
+	assert_int_equal(info().queue[0].node, 0);
+	fake.node[0] = 1;
+	port->ops->locate(port);
+	assert_int_equal(info().queue[0].node, 1);
+	/* It is on its way just now. */
+	fake.node[0] = -ENOENT;
+	port->ops->locate(port);
+	assert_int_equal(info().queue[0].node, 1);
+	/* What the library may have unmapped is not asked for. */
+	fake.node[0] = 2;
+	fake_ops()->destroy_device(3);
+	port->ops->locate(port);
+	assert_int_equal(info().queue[0].node, 1);
+	close(fd);
+}
+
 static void
 the_queue_number_is_answered(void **state)
 {
@@ -321,6 +389,8 @@ main(void)
 		ON_LIBRARY(before_the_rings_run_a_message_gives_no_vid),
 		ON_LIBRARY(after_a_failed_message_the_vid_stays_away),
 		ON_BOTH(a_new_connection_starts_afresh),
+		ON_BOTH(each_queue_is_on_its_rings_node),
+		ON_BOTH(memory_that_moves_is_found_again),
 		ON_BOTH(the_queue_number_is_answered),
 	};
 
