@@ -13,6 +13,10 @@ err_vset(struct err *err, int err_no, const char *code, const char *param, const
 		snprintf(err->param, sizeof(err->param), "%s", param);
 		snprintf(err->key, sizeof(err->key), "%s", key);
 		vsnprintf(err->message, sizeof(err->message), fmt, ap);
+		/* It may quote what came from outside, and is one line in a log. */
+		for (char *c = err->message; *c; c++)
+			if ((unsigned char)*c < 0x20 || *c == 0x7f)
+				*c = '?';
 	}
 	return -abs(err_no);
 }

@@ -22,7 +22,8 @@ struct err {
 
 /*
  * Fills *err and returns `err_no` negated if positive, as it is if negative (so that a call can be
- * the operand of `return`). `err` may be NULL. A message too long is cut. Thread: any.
+ * the operand of `return`). `err` may be NULL. A message too long is cut, and a
+ * control character in it is a '?'. Thread: any.
  */
 int err_set(struct err *err, int err_no, const char *code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
