@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "control/ctl_methods.h"
 #include "control/ctl_nearest.h"
@@ -107,6 +108,14 @@ unknown_option(struct parser *p, const char *word, size_t len)
 	return USAGE(p->err, "%s has no option %s; see sluicectl %s --help", what, typed, what);
 }
 
+/* What is no JSON is the name of a file with it. */
+static bool
+is_file(const struct param *param, const char *text)
+{
+	return (param->type == PARAM_OBJECT || param->type == PARAM_OBJECTS) && *text &&
+	       !strchr("{[", *text);
+}
+
 /* Keeps the value of a parameter; lists may come in pieces. */
 static int
 add_value(struct parser *p, const struct param *param, bool is_own, const char *text)
@@ -116,8 +125,11 @@ add_value(struct parser *p, const struct param *param, bool is_own, const char *
 	char buf[CTL_WORD_SIZE];
 	json_t *value;
 
-	if (before && !(ctl_param_is_list(param) && json_is_array(before)))
+	if ((before && !(ctl_param_is_list(param) && json_is_array(before))) ||
+	    json_object_get(p->request->files, param->name))
 		return USAGE(p->err, "--%s is given twice", ctl_option_name(param, buf));
+	if (is_file(param, text))
+		return json_object_set_new(p->request->files, param->name, json_string(text));
 	value = schema_value(param, text, p->err);
 	if (!value)
 		return -EINVAL;
@@ -318,12 +330,18 @@ check_whole(struct parser *p)
 		return unknown_verb(p, request->noun, "");
 	arg = ctl_method_arg(request->method);
 	spoken(request->method, what, sizeof(what));
+	request->text = NULL;
 	for (const struct param *q = request->method->params; q->name; q++)
-		if (q->required && !json_object_get(request->params, q->name))
+		if (q->required && q->type == PARAM_TEXT &&
+		    !json_object_get(request->params, q->name))
+			request->text = q;
+		else if (q->required && !json_object_get(request->params, q->name) &&
+			 !json_object_get(request->files, q->name))
 			return USAGE(p->err, "%s needs %s%s: %s (see sluicectl %s --help)", what,
 				     q == arg ? "a " : "--", ctl_option_name(q, option), q->help,
 				     what);
-	return ctl_method_is_own(request->method) ?
+	return ctl_method_is_own(request->method) || request->text ||
+			       json_object_size(request->files) > 0 ?
 		       0 :
 		       schema_check(request->method, request->params, p->err);
 }
@@ -337,7 +355,8 @@ ctl_args_parse(int argc, char *const *argv, struct ctl_request *request, struct 
 
 	*request = (struct ctl_request){.control = ctl_args_default_control(),
 					.params = json_object(),
-					.options = json_object()};
+					.options = json_object(),
+					.files = json_object()};
 	while (rc == 0 && p.at < argc) {
 		const char *word = argv[p.at++];
 
@@ -351,16 +370,112 @@ ctl_args_parse(int argc, char *const *argv, struct ctl_request *request, struct 
 	return rc < 0 || request->params_file ? rc : check_whole(&p);
 }
 
-int
-ctl_args_read_params(struct ctl_request *request, struct err *err)
+/* Only one thing can be read from the standard input. */
+static int
+take_stdin(struct parser *p, const char *path, const char *what)
 {
-	struct parser p = {.request = request, .err = err};
-	int rc;
+	if (strcmp(path, "-") != 0)
+		return 0;
+	if (p->request->stdin_taken)
+		return USAGE(p->err,
+			     "%s cannot be read from the standard input, which something else"
+			     " is read from",
+			     what);
+	p->request->stdin_taken = true;
+	return 0;
+}
+
+static int
+read_params(struct parser *p)
+{
+	struct ctl_request *request = p->request;
 
 	if (request->method && ctl_method_is_own(request->method))
-		return USAGE(err, "%s takes no --params", request->noun);
-	rc = ctl_params_read(request->params_file, request->params, err);
-	return rc < 0 ? rc : check_whole(&p);
+		return USAGE(p->err, "%s takes no --params", request->noun);
+	if (take_stdin(p, request->params_file, "--params") < 0)
+		return -EINVAL;
+	return ctl_params_read(request->params_file, request->params, p->err);
+}
+
+/* The value of a parameter. It may be wrapped as results are: the map of {"map": {...}}. */
+static int
+read_file(struct parser *p, const char *name, const char *path)
+{
+	char what[CTL_WORD_SIZE + 2], option[CTL_WORD_SIZE];
+	bool is_own;
+	const struct param *param = ctl_method_param(p->request->method, name, &is_own);
+	json_t *value, *inner;
+
+	snprintf(what, sizeof(what), "--%s", ctl_option_name(param, option));
+	if (json_object_get(p->request->params, name))
+		return USAGE(p->err, "%s is given twice", what);
+	if (take_stdin(p, path, what) < 0)
+		return -EINVAL;
+	value = ctl_params_json(path, what, p->err);
+	if (!value)
+		return -EINVAL;
+	inner = json_object_size(value) == 1 ? json_object_get(value, name) : NULL;
+	if (inner)
+		json_object_set(p->request->params, name, inner);
+	else
+		json_object_set(p->request->params, name, value);
+	json_decref(value);
+	value = json_object_get(p->request->params, name);
+	if (param->type == PARAM_OBJECTS && json_is_object(value))
+		json_object_set_new(p->request->params, name, json_pack("[O]", value));
+	return 0;
+}
+
+static int
+read_files(struct parser *p)
+{
+	const char *name;
+	json_t *path;
+
+	json_object_foreach(p->request->files, name, path)
+	{
+		int rc = read_file(p, name, json_string_value(path));
+
+		if (rc < 0)
+			return rc;
+	}
+	return json_object_clear(p->request->files);
+}
+
+static int
+read_text(struct parser *p)
+{
+	const struct param *param = p->request->text;
+	json_t *text;
+
+	if (isatty(STDIN_FILENO))
+		return USAGE(p->err, "%s: %s is wanted on the standard input", param->name,
+			     param->help);
+	if (take_stdin(p, "-", param->name) < 0)
+		return -EINVAL;
+	text = ctl_params_text("-", param->name, p->err);
+	if (!text)
+		return -EINVAL;
+	return json_object_set_new(p->request->params, param->name, text);
+}
+
+int
+ctl_args_read(struct ctl_request *request, struct err *err)
+{
+	struct parser p = {.request = request, .err = err};
+	bool has_file = request->params_file || json_object_size(request->files) > 0;
+	int rc = request->params_file ? read_params(&p) : 0;
+
+	if (rc == 0)
+		rc = read_files(&p);
+	if (rc == 0 && has_file)
+		rc = check_whole(&p);
+	if (rc == 0 && request->text) {
+		rc = read_text(&p);
+		if (rc == 0)
+			rc = check_whole(&p);
+	}
+	return rc;
 }
 
 void
@@ -368,5 +483,6 @@ ctl_args_free(struct ctl_request *request)
 {
 	json_decref(request->params);
 	json_decref(request->options);
-	request->params = request->options = NULL;
+	json_decref(request->files);
+	request->params = request->options = request->files = NULL;
 }

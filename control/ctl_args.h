@@ -12,6 +12,9 @@ struct ctl_request {
 	const char *control; /* the socket */
 	const char *params_file; /* with more parameters, "-": the standard input; NULL: none */
 	bool json, help, version;
+	bool stdin_taken; /* something was read from the standard input */
+	const struct param *text; /* still to be read from there; NULL: none */
+	json_t *files; /* {parameter: the file with its value} still to be read */
 	const char *noun; /* NULL: none was named */
 	const struct method *method; /* NULL only with help or version */
 	json_t *params; /* to send */
@@ -26,10 +29,10 @@ struct ctl_request {
 int ctl_args_parse(int argc, char *const *argv, struct ctl_request *request, struct err *err);
 
 /*
- * Adds what is in `params_file`, without which a request need not be whole. Returns 0, or -errno with
- * a sentence. May wait: for the file.
+ * Adds what is in `params_file`, in files and on the standard input, without which a request need not be
+ * whole. Returns 0, or -errno with a sentence. May wait: for a file.
  */
-int ctl_args_read_params(struct ctl_request *request, struct err *err);
+int ctl_args_read(struct ctl_request *request, struct err *err);
 
 void ctl_args_free(struct ctl_request *request);
 

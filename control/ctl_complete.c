@@ -141,7 +141,8 @@ offer_values(const struct line *line, const char *lead, const char *value,
 		 value);
 	if (comma)
 		value = comma + 1;
-	if (param->of == OF_FILE || param->of == OF_SOCKET)
+	if (param->of == OF_FILE || param->of == OF_SOCKET || param->type == PARAM_OBJECT ||
+	    param->type == PARAM_OBJECTS)
 		fputs(FILES, line->out);
 	else if (param->of != OF_NOTHING)
 		offer_names(line, leader, value, param->of);

@@ -64,9 +64,9 @@ placeholder(const struct param *param)
 	case PARAM_BOOL:
 		return ctl_text_format("[true|false]");
 	case PARAM_OBJECT:
-		return ctl_text_format("JSON");
+		return ctl_text_format("JSON|FILE");
 	case PARAM_OBJECTS:
-		return ctl_text_format("JSON,...");
+		return ctl_text_format("JSON|FILE");
 	case PARAM_ENUM:
 		text = ctl_text_format("%s", param->words);
 		for (char *c = text; *c; c++)
@@ -78,6 +78,7 @@ placeholder(const struct param *param)
 	case PARAM_WORDS:
 	case PARAM_NAMES:
 	case PARAM_TEXT:
+	case PARAM_ANY:
 		break;
 	}
 	text = ctl_text_format("%s%s", param->of == OF_SOCKET ? "path" : param->name,

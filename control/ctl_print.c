@@ -126,16 +126,19 @@ ctl_print_line(const struct ctl_screen *screen, const char *key, const char *fmt
 char *
 ctl_print_vlans(const json_t *port)
 {
+	const char *mode = json_string_value(json_object_get(port, "vlan_mode")) ?: "";
 	const json_t *trunks = json_object_get(port, "trunks");
-	json_int_t vlan = json_integer_value(json_object_get(port, "vlan"));
-	char *ids, *text;
+	long long vlan = json_integer_value(json_object_get(port, "vlan"));
+	char native[32] = "", *ids, *text;
 
-	if (vlan > 0)
-		return ctl_text_format("%lld", (long long)vlan);
+	if (!strncmp(mode, "native-", 7))
+		snprintf(native, sizeof(native), "%lld native, ", vlan);
+	else if (vlan > 0)
+		return ctl_text_format("%lld", vlan);
 	if (json_array_size(trunks) == 0)
-		return ctl_text_format("all");
+		return ctl_text_format("%sall", native);
 	ids = ctl_text_ids(trunks);
-	text = ctl_text_format("trunk %s", ids);
+	text = ctl_text_format("%strunk %s", native, ids);
 	free(ids);
 	return text;
 }
@@ -375,6 +378,7 @@ ctl_print_result(const struct ctl_screen *screen, const struct ctl_request *requ
 	} printers[] = {
 		{"daemon.version", ctl_print_version},
 		{"daemon.stop", print_done},
+		{"ovsdb.status", ctl_print_ovsdb},
 		{"bridge.add", print_done},
 		{"bridge.del", print_done},
 		{"bridge.list", print_bridge_list},
@@ -390,6 +394,9 @@ ctl_print_result(const struct ctl_screen *screen, const struct ctl_request *requ
 		{"port.drain", print_drained},
 		{"port.resume", ctl_print_port_card},
 		{"port.stats", ctl_print_port_stats},
+		{"offering.resolve", ctl_print_resolved},
+		{"offering.interface", ctl_print_interface},
+		{"offering.xml", ctl_print_pieces},
 		{"migration.check", ctl_print_verdict},
 		{"migration.prepare", ctl_print_map},
 		{"migration.rewrite", ctl_print_domain},

@@ -31,6 +31,9 @@ char *ctl_print_field(const json_t *object, const char *key);
 uint64_t ctl_print_count(const json_t *object, const char *key);
 double ctl_print_number(const json_t *object, const char *key);
 
+/* Drops by reason in words, "ring_full 12, mtu 3": those that are not 0, or `all`. Freed by the caller. */
+char *ctl_print_reasons(const json_t *by, bool all);
+
 /* A line of a card: the key, blanks for its '_', and the value, escaped and wrapped. */
 void ctl_print_line(const struct ctl_screen *screen, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -58,6 +61,18 @@ void ctl_print_map(const struct ctl_screen *screen, const struct ctl_request *re
 		   const json_t *result);
 void ctl_print_domain(const struct ctl_screen *screen, const struct ctl_request *request,
 		      const json_t *result);
+
+/* ctl_print_offering.c */
+void ctl_print_resolved(const struct ctl_screen *screen, const struct ctl_request *request,
+			const json_t *result);
+void ctl_print_interface(const struct ctl_screen *screen, const struct ctl_request *request,
+			 const json_t *result);
+void ctl_print_pieces(const struct ctl_screen *screen, const struct ctl_request *request,
+		      const json_t *result);
+
+/* ctl_print_ovsdb.c */
+void ctl_print_ovsdb(const struct ctl_screen *screen, const struct ctl_request *request,
+		     const json_t *result);
 
 /* ctl_print_numa.c */
 void ctl_print_lcore_list(const struct ctl_screen *screen, const struct ctl_request *request,

@@ -6,15 +6,6 @@
 #include "control/ctl_print.h"
 #include "control/ctl_text.h"
 
-/* A list as it is, one object as a list of one. A new reference. */
-static json_t *
-as_list(const json_t *result)
-{
-	if (json_is_array(result))
-		return json_incref((json_t *)result);
-	return json_pack("[O]", (json_t *)result);
-}
-
 /* Appends the text of one field as a cell. */
 static void
 cell_field(struct ctl_table *table, enum ctl_colour colour, const json_t *object, const char *key)
@@ -289,29 +280,6 @@ print_queues(const struct ctl_screen *screen, const json_t *queues, bool connect
 	}
 }
 
-/* "ring_full 12, mtu 3"; only what is not 0, unless `all`. Freed by the caller. */
-static char *
-reasons(const json_t *by, bool all)
-{
-	char *text = ctl_text_format("%s", "");
-	const char *reason;
-	json_t *count;
-
-	json_object_foreach((json_t *)by, reason, count)
-	{
-		char buf[CTL_TEXT_SIZE];
-		char *longer;
-
-		if (!all && json_integer_value(count) == 0)
-			continue;
-		longer = ctl_text_format("%s%s%s %s", text, *text ? ", " : "", reason,
-					 ctl_text_count(buf, json_integer_value(count)));
-		free(text);
-		text = longer;
-	}
-	return text;
-}
-
 /* One direction of a port's counters as a sentence. */
 static void
 print_direction(const struct ctl_screen *screen, const char *title, const json_t *stats,
@@ -322,7 +290,7 @@ print_direction(const struct ctl_screen *screen, const char *title, const json_t
 	uint64_t drops;
 
 	snprintf(key, sizeof(key), "%s_dropped_by", side);
-	why = reasons(json_object_get(stats, key), false);
+	why = ctl_print_reasons(json_object_get(stats, key), false);
 	snprintf(key, sizeof(key), "%s_dropped", side);
 	drops = ctl_print_count(stats, key);
 	snprintf(key, sizeof(key), "%s_packets", side);
@@ -339,8 +307,9 @@ print_direction(const struct ctl_screen *screen, const char *title, const json_t
 static void
 print_other_fields(const struct ctl_screen *screen, const json_t *port)
 {
-	static const char shown[] = " name state bridge mode socket mac vlan trunks queues stats "
-				    "connected_s peer guest_node ";
+	static const char shown[] =
+		" name state bridge mode socket mac vlan vlan_mode trunks queues "
+		"stats connected_s peer guest_node ";
 	const char *key;
 	json_t *value;
 
@@ -381,12 +350,26 @@ print_guest(const struct ctl_screen *screen, const json_t *port)
 	free(nodes);
 }
 
+static const char *
+vlans_in_words(const json_t *port)
+{
+	const char *mode = json_string_value(json_object_get(port, "vlan_mode")) ?: "";
+
+	if (!strcmp(mode, "native-tagged"))
+		return " (native-tagged: the native VLAN has tags for the guest, which may send it"
+		       " without)";
+	if (!strcmp(mode, "native-untagged"))
+		return " (native-untagged: the native VLAN is untagged for the guest)";
+	return json_integer_value(json_object_get(port, "vlan")) > 0 ?
+		       " (access: untagged for the guest)" :
+		       "";
+}
+
 static void
 print_card(const struct ctl_screen *screen, const json_t *port)
 {
 	const char *state = json_string_value(json_object_get(port, "state")) ?: "-";
 	const json_t *stats = json_object_get(port, "stats");
-	const json_t *vlan = json_object_get(port, "vlan");
 	enum ctl_colour colour = ctl_print_state_colour(state);
 	char *name = ctl_print_field(port, "name"), *safe_name = ctl_text_safe(name);
 	char *safe_state = ctl_text_safe(state), *vlans = ctl_print_vlans(port);
@@ -404,8 +387,7 @@ print_card(const struct ctl_screen *screen, const json_t *port)
 		ctl_print_line(screen, keys[i], "%s", *text ? text : "-");
 		free(text);
 	}
-	ctl_print_line(screen, "vlan", "%s%s", vlans,
-		       json_integer_value(vlan) > 0 ? " (access: untagged for the guest)" : "");
+	ctl_print_line(screen, "vlan", "%s%s", vlans, vlans_in_words(port));
 	print_guest(screen, port);
 	if (ctl_print_count(stats, "parked"))
 		ctl_print_line(screen, "parked", "%" PRIu64 " frames wait for the guest",
@@ -429,116 +411,6 @@ ctl_print_port_card(const struct ctl_screen *screen, const struct ctl_request *r
 {
 	(void)request;
 	print_card(screen, result);
-}
-
-/* The two directions of one set of counters, a row each. */
-static void
-stats_rows(struct ctl_table *table, const char *name, const json_t *stats, bool all)
-{
-	static const char *const sides[] = {"rx", "tx"};
-
-	for (size_t i = 0; i < 2; i++) {
-		char key[32], buf[CTL_TEXT_SIZE];
-		uint64_t drops;
-		char *why;
-
-		ctl_table_cell(table, CTL_PLAIN, "%s", i == 0 ? name : "");
-		ctl_table_cell(table, CTL_PLAIN, "%s", sides[i]);
-		snprintf(key, sizeof(key), "%s_packets", sides[i]);
-		ctl_table_cell(table, CTL_PLAIN, "%s",
-			       ctl_text_count(buf, ctl_print_count(stats, key)));
-		snprintf(key, sizeof(key), "%s_bytes", sides[i]);
-		ctl_table_cell(table, CTL_PLAIN, "%s",
-			       ctl_text_bytes(buf, ctl_print_count(stats, key)));
-		snprintf(key, sizeof(key), "%s_dropped", sides[i]);
-		drops = ctl_print_count(stats, key);
-		ctl_table_cell(table, drops > 0 ? CTL_RED : CTL_PLAIN, "%s",
-			       ctl_text_count(buf, drops));
-		snprintf(key, sizeof(key), "%s_dropped_by", sides[i]);
-		why = reasons(json_object_get(stats, key), all);
-		ctl_table_cell(table, CTL_PLAIN, "%s", why);
-		free(why);
-	}
-}
-
-/* The counters of a port that belong to no direction. */
-static void
-print_other_counters(const struct ctl_screen *screen, const char *name, const json_t *stats,
-		     bool all)
-{
-	static const char *const keys[] = {"parked", "unparked", "redirected", "reconnects"};
-	bool any = false;
-
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		const json_t *count = json_object_get(stats, keys[i]);
-		char buf[CTL_TEXT_SIZE];
-
-		if (!count || (!all && json_integer_value(count) == 0))
-			continue;
-		if (!any)
-			fprintf(screen->out, "%s:", name);
-		fprintf(screen->out, "%s %s %s", any ? "," : "", keys[i],
-			ctl_text_count(buf, json_integer_value(count)));
-		any = true;
-	}
-	if (any)
-		fputc('\n', screen->out);
-}
-
-void
-ctl_print_port_stats(const struct ctl_screen *screen, const struct ctl_request *request,
-		     const json_t *result)
-{
-	static const struct ctl_column columns[] = {
-		{.title = "PORT"},
-		{.title = ""},
-		{.title = "PACKETS", .right = true},
-		{.title = "BYTES", .right = true},
-		{.title = "DROPPED", .right = true},
-		{.title = "BY REASON"},
-		{.title = NULL},
-	};
-	bool all = json_is_true(json_object_get(request->options, "all"));
-	bool with_queues = json_is_true(json_object_get(request->options, "queues"));
-	struct ctl_table *table;
-	json_t *ports = as_list(result), *port, *queue;
-	size_t i, k;
-
-	if (json_array_size(ports) == 0) {
-		fprintf(screen->out,
-			"no ports: `sluicectl port attach NAME --bridge BRIDGE` makes one\n");
-		json_decref(ports);
-		return;
-	}
-	fprintf(screen->out, "%srx: to the guest, tx: from the guest; drops are in neither%s\n",
-		ctl_colour_on(screen, CTL_DIM), ctl_colour_off(screen, CTL_DIM));
-	table = ctl_table_create(columns);
-	json_array_foreach(ports, i, port)
-	{
-		char *name = ctl_print_field(port, "name");
-
-		stats_rows(table, name, port, all);
-		json_array_foreach(with_queues ? json_object_get(port, "queues") : NULL, k, queue)
-		{
-			char *index = ctl_print_field(queue, "queue");
-			char *label = ctl_text_format("  queue %s", index);
-
-			stats_rows(table, label, queue, all);
-			free(index);
-			free(label);
-		}
-		free(name);
-	}
-	ctl_table_finish(table, screen);
-	json_array_foreach(ports, i, port)
-	{
-		char *name = ctl_print_field(port, "name"), *safe = ctl_text_safe(name);
-
-		print_other_counters(screen, safe, port, all);
-		free(name);
-		free(safe);
-	}
-	json_decref(ports);
 }
 
 void

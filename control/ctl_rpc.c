@@ -255,7 +255,8 @@ int
 ctl_rpc_result(struct ctl_rpc *rpc, const char *method, json_t *params, int timeout_ms,
 	       json_t **result, struct err *err)
 {
-	const char *message;
+	const char *message, *code;
+	const json_t *error;
 	json_t *answer;
 	int rc = ctl_rpc_call(rpc, method, params, timeout_ms, &answer, err);
 
@@ -263,9 +264,11 @@ ctl_rpc_result(struct ctl_rpc *rpc, const char *method, json_t *params, int time
 		return rc;
 	*result = json_incref(json_object_get(answer, "result"));
 	if (!*result) {
-		message = json_string_value(json_object_get(json_object_get(answer, "error"),
-							    "message"));
-		rc = err_set(err, EREMOTEIO, "refused", "%s", message ? message : "refused");
+		error = json_object_get(answer, "error");
+		message = json_string_value(json_object_get(error, "message"));
+		code = json_string_value(json_object_get(json_object_get(error, "data"), "code"));
+		rc = err_set(err, EREMOTEIO, code ? code : "refused", "%s",
+			     message ? message : "refused");
 	}
 	json_decref(answer);
 	return rc;

@@ -34,7 +34,7 @@ void ctl_rpc_close(struct ctl_rpc *rpc);
 int ctl_rpc_call(struct ctl_rpc *rpc, const char *method, json_t *params, int timeout_ms,
 		 json_t **answer, struct err *err);
 
-/* As ctl_rpc_call(), for who wants no more of a refusal than its sentence: -EREMOTEIO. */
+/* As ctl_rpc_call(), for who wants no more of a refusal than its sentence and code: -EREMOTEIO. */
 int ctl_rpc_result(struct ctl_rpc *rpc, const char *method, json_t *params, int timeout_ms,
 		   json_t **result, struct err *err);
 

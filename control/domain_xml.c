@@ -2,7 +2,6 @@
 #include "control/domain_xml.h"
 
 #include <errno.h>
-#include <libxml/parser.h>
 #include <libxml/tree.h>
 #include <libxml/xmlsave.h>
 #include <stdbool.h>
@@ -10,101 +9,46 @@
 #include <string.h>
 
 #include "control/migration_map.h"
+#include "control/xml_doc.h"
 
-#define REFUSE(err, ...) err_set_param(err, EINVAL, "bad-xml", "xml", __VA_ARGS__)
-
-/* libxml2's name for bytes of UTF-8. */
-static const xmlChar *
-utf8(const char *text)
-{
-	return (const xmlChar *)text;
-}
-
-/* A document type could declare entities, which grow and fetch; a domain never has one. */
-static void
-refuse_document_type(void *context, const xmlChar *name, const xmlChar *external,
-		     const xmlChar *system)
-{
-	xmlParserCtxt *ctxt = context;
-
-	(void)name;
-	(void)external;
-	(void)system;
-	ctxt->wellFormed = 0;
-	xmlStopParser(ctxt);
-}
-
-/* Says why `ctxt` has no document. */
-static int
-refuse_parsed(xmlParserCtxt *ctxt, struct err *err)
-{
-	const xmlError *why = xmlCtxtGetLastError(ctxt);
-
-	if (ctxt->errNo == XML_ERR_USER_STOP)
-		return REFUSE(err, "xml has a document type (<!DOCTYPE ...>), which is not taken; a"
-				   " domain has none");
-	if (!why || !why->message)
-		return REFUSE(err, "xml is not well-formed");
-	return REFUSE(err, "xml is not well-formed: line %d: %.*s", why->line,
-		      (int)strcspn(why->message, "\n"), why->message);
-}
-
-/* The document, for the caller to xmlFreeDoc(); NULL with *err set. */
-static xmlDoc *
-parse(const char *text, struct err *err)
-{
-	const int options = XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING;
-	xmlParserCtxt *ctxt = xmlNewParserCtxt();
-	xmlDoc *doc;
-
-	if (!ctxt)
-		return NULL;
-	ctxt->sax->internalSubset = refuse_document_type;
-	/* It came as UTF-8, whatever its first line says. */
-	doc = xmlCtxtReadMemory(ctxt, text, strlen(text), NULL, "UTF-8", options);
-	if (!doc)
-		refuse_parsed(ctxt, err);
-	xmlFreeParserCtxt(ctxt);
-	return doc;
-}
-
-/* The first element of that name behind `node`, among its siblings. */
-static xmlNode *
-next_named(xmlNode *node, const char *name)
-{
-	while (node && (node->type != XML_ELEMENT_NODE || !xmlStrEqual(node->name, utf8(name))))
-		node = node->next;
-	return node;
-}
-
-static xmlNode *
-child_named(const xmlNode *parent, const char *name)
-{
-	return parent ? next_named(parent->children, name) : NULL;
-}
+#define REFUSE(err, ...) err_set_key(err, EINVAL, "bad-xml", "xml", "xml", __VA_ARGS__)
 
 static bool
 is_vhost_user(const xmlNode *interface)
 {
-	xmlChar *type = xmlGetNoNsProp(interface, utf8("type"));
-	bool is = xmlStrEqual(type, utf8("vhostuser"));
+	xmlChar *type = xmlGetNoNsProp(interface, xml_doc_utf8("type"));
+	bool is = xmlStrEqual(type, xml_doc_utf8("vhostuser"));
 
 	xmlFree(type);
 	return is;
 }
 
+static void
+drop_child(const xmlNode *parent, const char *name)
+{
+	xmlNode *child = xml_doc_child(parent, name);
+
+	if (!child)
+		return;
+	xmlUnlinkNode(child);
+	xmlFreeNode(child);
+}
+
 static int
 apply(xmlNode *interface, const json_t *entry, struct err *err)
 {
-	xmlNode *source = child_named(interface, "source"),
-		*target = child_named(interface, "target");
+	xmlNode *source = xml_doc_child(interface, "source"),
+		*target = xml_doc_child(interface, "target");
 	const char *port = json_string_value(json_object_get(entry, "port"));
 	const char *mode = migration_map_is_client(entry) ? "client" : "server";
 	char *path = migration_map_socket(entry);
-	bool done = path && xmlSetProp(source, utf8("path"), utf8(path)) &&
-		    xmlSetProp(source, utf8("mode"), utf8(mode)) &&
-		    (!target || xmlSetProp(target, utf8("dev"), utf8(port)));
+	bool done = path && xmlSetProp(source, xml_doc_utf8("path"), xml_doc_utf8(path)) &&
+		    xmlSetProp(source, xml_doc_utf8("mode"), xml_doc_utf8(mode)) &&
+		    (!target || xmlSetProp(target, xml_doc_utf8("dev"), xml_doc_utf8(port)));
 
+	/* libvirt takes it of a client only. */
+	if (!migration_map_is_client(entry))
+		drop_child(source, "reconnect");
 	free(path);
 	return done ? 0 : err_set(err, ENOMEM, "no-memory", "no memory to rewrite the domain");
 }
@@ -113,15 +57,15 @@ apply(xmlNode *interface, const json_t *entry, struct err *err)
 static int
 rewrite_interface(xmlNode *interface, const json_t *map, json_t *unused, struct err *err)
 {
-	xmlNode *address = child_named(interface, "mac");
-	xmlChar *mac = address ? xmlGetNoNsProp(address, utf8("address")) : NULL;
+	xmlNode *address = xml_doc_child(interface, "mac");
+	xmlChar *mac = address ? xmlGetNoNsProp(address, xml_doc_utf8("address")) : NULL;
 	const char *text = mac ? (const char *)mac : "";
 	const char *key = migration_map_key(map, text);
 	int rc;
 
 	if (!mac)
 		rc = REFUSE(err, "xml: a vhostuser interface has no <mac address=...>");
-	else if (!child_named(interface, "source"))
+	else if (!xml_doc_child(interface, "source"))
 		rc = REFUSE(err, "xml: the vhostuser interface %.20s has no <source>", text);
 	else if (!key)
 		rc = err_set_key(err, ENOENT, "no-mapping-for-mac", "map", text,
@@ -142,10 +86,10 @@ rewrite_interface(xmlNode *interface, const json_t *map, json_t *unused, struct 
 static int
 rewrite_devices(const xmlNode *devices, const json_t *map, json_t *unused, struct err *err)
 {
-	xmlNode *interface = child_named(devices, "interface");
+	xmlNode *interface = xml_doc_child(devices, "interface");
 	int changed = 0;
 
-	for (; interface; interface = next_named(interface->next, "interface")) {
+	for (; interface; interface = xml_doc_next(interface->next, "interface")) {
 		int rc;
 
 		if (!is_vhost_user(interface))
@@ -158,18 +102,21 @@ rewrite_devices(const xmlNode *devices, const json_t *map, json_t *unused, struc
 	return changed;
 }
 
-/* As rewrite_devices(). libvirt takes the interfaces of each <devices>, however many there are. */
+/* As rewrite_devices(). libvirt takes the interfaces of each <devices>, however many there are. With an
+ * empty map nothing is to be changed. */
 static int
 rewrite(xmlDoc *doc, const json_t *map, json_t *unused, struct err *err)
 {
 	const xmlNode *domain = xmlDocGetRootElement(doc);
-	xmlNode *devices = child_named(domain, "devices");
+	xmlNode *devices = xml_doc_child(domain, "devices");
 	int changed = 0;
 
-	if (!xmlStrEqual(domain->name, utf8("domain")))
+	if (!xmlStrEqual(domain->name, xml_doc_utf8("domain")))
 		return REFUSE(err, "xml describes no domain: its root is <%.64s>",
 			      (const char *)domain->name);
-	for (; devices; devices = next_named(devices->next, "devices")) {
+	if (json_object_size(map) == 0)
+		return 0;
+	for (; devices; devices = xml_doc_next(devices->next, "devices")) {
 		int rc = rewrite_devices(devices, map, unused, err);
 
 		if (rc < 0)
@@ -216,17 +163,16 @@ domain_xml_rewrite(const json_t *params, struct err *err)
 	const char *xml = json_string_value(json_object_get(params, "xml"));
 	const json_t *map = json_object_get(params, "map");
 	json_t *unused, *result = NULL;
-	int changed = 0;
 	xmlDoc *doc;
+	int changed;
 
 	if (migration_map_check(map, err) < 0)
 		return NULL;
-	doc = parse(xml, err);
+	doc = xml_doc_parse(xml, strlen(xml), err);
 	if (!doc)
 		return NULL;
 	unused = json_copy((json_t *)map);
-	if (json_object_size(map))
-		changed = rewrite(doc, map, unused, err);
+	changed = rewrite(doc, map, unused, err);
 	if (changed >= 0)
 		result =
 			json_pack("{s:o, s:i, s:o}", "xml", text_of(doc, !strncmp(xml, "<?xml", 5)),

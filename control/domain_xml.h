@@ -9,14 +9,13 @@
 /*
  * migration.rewrite: libvirt's description of a domain, with the sockets that its vhost-user
  * interfaces have on the host that it moves to: source/@path, source/@mode and, where there is a
- * target, target/@dev. All else stays. An empty map changes nothing; another must have each of them.
+ * target, target/@dev; and without the <reconnect> of who listens from now on. All else stays. An empty map changes nothing; another must have each of them.
  *
  * The parameters have passed schema_check(). Returns {xml, changed, unused}, where `unused` lists the
  * MACs of the map that the domain has not; or NULL with *err set: codes "bad-xml",
  * "no-mapping-for-mac" (the MAC as key), and migration_map_check()'s.
  *
- * The text is nobody's to trust: no document type, hence no entities, nothing fetched, and
- * libxml2's limits of depth and size stay in force. Pure. Thread: any.
+ * Pure. Thread: any.
  */
 json_t *domain_xml_rewrite(const json_t *params, struct err *err);
 

@@ -129,8 +129,8 @@ reply_result(const json_t *id, json_t *result)
 }
 
 /* A message may quote text that was cut in the middle of a character: drop the piece. */
-static json_t *
-text_of(const char *text)
+json_t *
+envelope_text(const char *text)
 {
 	for (size_t len = strlen(text); len > 0; len--) {
 		json_t *string = json_stringn(text, len);
@@ -144,15 +144,16 @@ text_of(const char *text)
 json_t *
 reply_error(const json_t *id, int code, const struct err *err)
 {
-	json_t *error = json_pack("{s:i, s:o}", "code", code, "message", text_of(err->message));
+	json_t *error =
+		json_pack("{s:i, s:o}", "code", code, "message", envelope_text(err->message));
 	json_t *data = json_object();
 
 	if (err->code[0])
-		json_object_set_new(data, "code", text_of(err->code));
+		json_object_set_new(data, "code", envelope_text(err->code));
 	if (err->param[0])
-		json_object_set_new(data, "param", text_of(err->param));
+		json_object_set_new(data, "param", envelope_text(err->param));
 	if (err->key[0])
-		json_object_set_new(data, "key", text_of(err->key));
+		json_object_set_new(data, "key", envelope_text(err->key));
 	if (json_object_size(data))
 		json_object_set(error, "data", data);
 	json_decref(data);

@@ -35,6 +35,9 @@ void request_free(struct request *req);
 json_t *reply_result(const json_t *id, json_t *result);
 json_t *reply_error(const json_t *id, int code, const struct err *err);
 
+/* A text that may have been cut in the middle of a character, without the piece. A new reference. */
+json_t *envelope_text(const char *text);
+
 /* The envelope_code of a method that was refused: ENVELOPE_PARAMS or ENVELOPE_DOMAIN. */
 int reply_code(const struct err *err);
 

@@ -5,7 +5,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "control/envelope.h"
 #include "control/migration_nic.h"
+#include "control/offering.h"
 #include "control/orchestrator.h"
 
 #define REFUSE(param, err, ...) err_set_param(err, EINVAL, "bad-parameter", param, __VA_ARGS__)
@@ -25,7 +27,7 @@ check_vm(const json_t *vm, struct err *err)
 		return REFUSE("vm", err, "vm.type must be text, such as \"User\"");
 	if (!*text_of(vm, "state"))
 		return REFUSE("vm", err, "vm.state must be text, such as \"Running\"");
-	return orchestrator_check_details(json_object_get(vm, "details"), "vm", err);
+	return 0;
 }
 
 /* A number that must not be negative, where it is there at all. */
@@ -90,10 +92,7 @@ check_destinations(const json_t *hosts, struct err *err)
 static int
 check_params(const json_t *params, struct err *err)
 {
-	const json_t *offering = json_object_get(params, "offering");
-
 	if (check_vm(json_object_get(params, "vm"), err) < 0 ||
-	    orchestrator_check_details(json_object_get(offering, "details"), "offering", err) < 0 ||
 	    check_host(json_object_get(params, "source"), "source", err) < 0 ||
 	    check_destinations(json_object_get(params, "destinations"), err) < 0)
 		return -EINVAL;
@@ -106,48 +105,28 @@ host_has_dpdk(const json_t *host)
 	return orchestrator_has_capability(json_object_get(host, "capabilities"), "dpdk");
 }
 
-static bool
-has_key(const json_t *params, const char *key)
+/* *reason: why the VM has no ports of ours; NULL: it has. */
+static int
+find_why_ordinary(const json_t *params, const char **reason, struct err *err)
 {
 	const json_t *vm = json_object_get(params, "vm");
-	const json_t *offering = json_object_get(params, "offering");
+	json_t *offered =
+		orchestrator_details(json_object_get(params, "offering"), "offering", err);
+	json_t *own = offered ? orchestrator_details(vm, "vm", err) : NULL;
+	bool numa, hugepages;
+	int rc = -EINVAL;
 
-	return orchestrator_has_detail(json_object_get(vm, "details"), key) ||
-	       orchestrator_has_detail(json_object_get(offering, "details"), key);
-}
-
-/* Why the VM has no ports of ours; NULL: it has. */
-static const char *
-why_ordinary(const json_t *params)
-{
-	bool numa = has_key(params, ORCHESTRATOR_NUMA_KEY);
-	bool hugepages = has_key(params, ORCHESTRATOR_HUGEPAGES_KEY);
-
-	if (strcmp(text_of(json_object_get(params, "vm"), "type"), "User") != 0)
-		return "not-user-vm";
-	if (!numa && !hugepages)
-		return "missing-both";
-	if (!numa)
-		return "missing-" ORCHESTRATOR_NUMA_KEY;
-	if (!hugepages)
-		return "missing-" ORCHESTRATOR_HUGEPAGES_KEY;
-	return host_has_dpdk(json_object_get(params, "source")) ? NULL : "host-not-dpdk";
-}
-
-/* Why a DPDK VM may not move to a host that has the capability; it has one network card that does
- * not fit. False: all fit. */
-static bool
-lacks_something(const json_t *params, const json_t *host, struct err *why)
-{
-	size_t i;
-	json_t *nic;
-
-	json_array_foreach(json_object_get(params, "nics"), i, nic)
-	{
-		if (migration_nic_fits(nic, host, text_of(host, "name"), why) < 0)
-			return true;
+	if (own) {
+		numa = offering_has(offered, own, ORCHESTRATOR_NUMA_KEY);
+		hugepages = offering_has(offered, own, ORCHESTRATOR_HUGEPAGES_KEY);
+		*reason = orchestrator_why_ordinary(text_of(vm, "type"), numa, hugepages);
+		if (!*reason && !host_has_dpdk(json_object_get(params, "source")))
+			*reason = "host-not-dpdk";
+		rc = 0;
 	}
-	return false;
+	json_decref(offered);
+	json_decref(own);
+	return rc;
 }
 
 /* {name, reason} of a host that will not do, NULL of one that will. */
@@ -165,12 +144,13 @@ refusal(const json_t *params, const json_t *host, bool is_dpdk_vm)
 		reason = "same-host";
 	else if (is_dpdk_vm && !host_has_dpdk(host))
 		reason = "destination-not-dpdk";
-	else if (is_dpdk_vm && lacks_something(params, host, &why))
+	else if (is_dpdk_vm &&
+		 migration_nics_fit(json_object_get(params, "nics"), host, name, &why) < 0)
 		reason = why.code;
 	if (!reason)
 		return NULL;
-	return why.code[0] ? json_pack("{s:s, s:s, s:s}", "name", name, "reason", reason, "detail",
-				       why.message) :
+	return why.code[0] ? json_pack("{s:s, s:s, s:o}", "name", name, "reason", reason, "detail",
+				       envelope_text(why.message)) :
 			     json_pack("{s:s, s:s}", "name", name, "reason", reason);
 }
 
@@ -183,22 +163,21 @@ reason_of(const json_t *params, const json_t *suitable, const json_t *refused, c
 	if (json_array_size(suitable) > 0)
 		return ordinary;
 	if (json_array_size(refused) == 0)
-		return "no-destination";
+		return ordinary ? ordinary : "no-destination";
 	return text_of(json_array_get(refused, 0), "reason");
 }
 
 json_t *
 migration_check(const json_t *params, struct err *err)
 {
-	json_t *suitable, *refused, *host, *result;
+	json_t *suitable, *refused, *host;
 	const char *ordinary, *reason;
 	size_t i;
 
-	if (check_params(params, err) < 0)
+	if (check_params(params, err) < 0 || find_why_ordinary(params, &ordinary, err) < 0)
 		return NULL;
 	suitable = json_array();
 	refused = json_array();
-	ordinary = why_ordinary(params);
 	json_array_foreach(json_object_get(params, "destinations"), i, host)
 	{
 		json_t *why = refusal(params, host, !ordinary);
@@ -209,8 +188,7 @@ migration_check(const json_t *params, struct err *err)
 			json_array_append(suitable, json_object_get(host, "name"));
 	}
 	reason = reason_of(params, suitable, refused, ordinary);
-	result = json_pack("{s:b, s:b, s:s*, s:o, s:o}", "dpdk_vm", !ordinary, "eligible",
-			   (int)json_array_size(suitable) > 0, "reason", reason, "suitable",
-			   suitable, "refused", refused);
-	return result;
+	return json_pack("{s:b, s:b, s:s*, s:o, s:o}", "dpdk_vm", !ordinary, "eligible",
+			 (int)json_array_size(suitable) > 0, "reason", reason, "suitable", suitable,
+			 "refused", refused);
 }

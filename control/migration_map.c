@@ -35,9 +35,11 @@ check_entry(const char *mac, const json_t *entry, struct err *err)
 			      "map: its keys must be MAC addresses such as 52:54:00:12:34:56, and"
 			      " \"%.64s\" is none",
 			      mac);
-	if (!json_is_object(entry) || *path != '/' || schema_has_control(path))
+	if (!json_is_object(entry) || !orchestrator_is_directory(path) || schema_has_control(path))
 		return REFUSE("bad-parameter", mac, err,
-			      "map: %s needs a path, the absolute directory of its socket", mac);
+			      "map: %s needs a path, the absolute directory of its socket without"
+			      " \"..\" in it",
+			      mac);
 	if (!schema_name_ok(port))
 		return REFUSE("invalid-port", mac, err,
 			      "map: %s needs a port, and \"%.64s\" is no"

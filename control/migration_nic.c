@@ -122,18 +122,18 @@ migration_nics_check(const json_t *nics, struct err *err)
 	return 0;
 }
 
-static bool
-has_word(const json_t *list, const char *word)
+/* The words of a list as keys, so that many cards are compared with it quickly; NULL for NULL. */
+static json_t *
+index_of(const json_t *words)
 {
+	json_t *index = words ? json_object() : NULL, *word;
 	size_t i;
-	json_t *one;
 
-	json_array_foreach(list, i, one)
+	json_array_foreach(words, i, word)
 	{
-		if (!strcmp(json_string_value(one), word))
-			return true;
+		json_object_set_new(index, json_string_value(word), json_true());
 	}
-	return false;
+	return index;
 }
 
 /* "guest_tso4, guest_tso6": what the host does not offer, as far as it fits. */
@@ -148,15 +148,16 @@ list_lacking(const json_t *wanted, const json_t *offered, char *text, size_t siz
 	{
 		const char *word = json_string_value(one);
 
-		if (!has_word(offered, word) && len < size)
+		if (!json_object_get(offered, word) && len < size)
 			len += snprintf(text + len, size - len, "%s%s", len ? ", " : "", word);
 	}
 }
 
-int
-migration_nic_fits(const json_t *nic, const json_t *host, const char *where, struct err *err)
+/* `offered`: the index of the host's features. */
+static int
+check_fits(const json_t *nic, const json_t *host, const json_t *offered, const char *where,
+	   struct err *err)
 {
-	const json_t *offered = json_object_get(host, "features");
 	const json_t *own_mtu = json_object_get(nic, "mtu");
 	json_int_t mtu = own_mtu ? json_integer_value(own_mtu) : STANDARD_MTU;
 	json_int_t queues = json_integer_value(json_object_get(nic, "queues"));
@@ -186,4 +187,30 @@ migration_nic_fits(const json_t *nic, const json_t *host, const char *where, str
 				   " host, or restart the guest there",
 				   mac, lacking, where);
 	return 0;
+}
+
+int
+migration_nics_fit(const json_t *nics, const json_t *host, const char *where, struct err *err)
+{
+	json_t *offered = index_of(json_object_get(host, "features")), *nic;
+	size_t i;
+	int rc = 0;
+
+	json_array_foreach(nics, i, nic)
+	{
+		if (rc == 0)
+			rc = check_fits(nic, host, offered, where, err);
+	}
+	json_decref(offered);
+	return rc;
+}
+
+int
+migration_nic_fits(const json_t *nic, const json_t *host, const char *where, struct err *err)
+{
+	json_t *nics = json_pack("[O]", nic);
+	int rc = migration_nics_fit(nics, host, where, err);
+
+	json_decref(nics);
+	return rc;
 }

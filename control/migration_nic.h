@@ -30,4 +30,7 @@ json_t *migration_nic_attach(const json_t *nic, const char *name, const char *br
  */
 int migration_nic_fits(const json_t *nic, const json_t *host, const char *where, struct err *err);
 
+/* The same of all in a list; the first that does not fit is the one to blame. */
+int migration_nics_fit(const json_t *nics, const json_t *host, const char *where, struct err *err);
+
 #endif

@@ -5,6 +5,8 @@
 
 #include "control/domain_xml.h"
 #include "control/migration_check.h"
+#include "control/offering.h"
+#include "control/offering_interface.h"
 #include "control/port_names.h"
 
 static const struct {
@@ -14,6 +16,9 @@ static const struct {
 } methods[] = {
 	{"migration.check", NULL, migration_check},
 	{"migration.rewrite", NULL, domain_xml_rewrite},
+	{"offering.interface", NULL, offering_interface},
+	{"offering.resolve", NULL, offering_resolve},
+	{"offering.xml", NULL, offering_xml},
 	{"port.next_name", "existing", port_names_answer},
 };
 

@@ -322,6 +322,8 @@ check_value(const struct param *p, const json_t *value, struct err *err)
 		return check_list(p, value, p->max, check_word, err);
 	case PARAM_TEXT:
 		return check_text(p, value, err);
+	case PARAM_ANY:
+		return 0;
 	case PARAM_OBJECT:
 		if (!json_is_object(value))
 			return REFUSE(p, err, "%s must be an object", p->name);
@@ -445,6 +447,7 @@ schema_value(const struct param *param, const char *text, struct err *err)
 	case PARAM_STRING:
 	case PARAM_ENUM:
 	case PARAM_TEXT:
+	case PARAM_ANY:
 		value = json_string(text);
 		break;
 	}

@@ -28,6 +28,7 @@ enum param_type {
 	PARAM_TEXT, /* up to max bytes of UTF-8, line ends too */
 	PARAM_OBJECT, /* an object that its method takes apart */
 	PARAM_OBJECTS, /* a list of up to max of them */
+	PARAM_ANY, /* anything, of which its method decides */
 	PARAM_NAMES, /* a list of up to max texts, also of what is no good name */
 };
 

@@ -28,6 +28,13 @@
 		.name = "vlan", .type = PARAM_INT, .min = 1, .max = SCHEMA_VLAN_ID_MAX, \
 		.help = "access VLAN: untagged on the port, in this VLAN on the bridge" \
 	}
+#define VLAN_MODE                                                                      \
+	{                                                                              \
+		.name = "vlan_mode", .type = PARAM_ENUM,                               \
+		.words = "access trunk native-tagged native-untagged",                 \
+		.help = "native-...: a trunk whose untagged frames are in VLAN vlan, " \
+			"and leave tagged or untagged [access with vlan, else trunk]"  \
+	}
 #define TRUNKS                                                                             \
 	{                                                                                  \
 		.name = "trunks", .type = PARAM_VLANS, .max = SCHEMA_VLAN_ID_MAX,          \
@@ -53,10 +60,15 @@
 		.name = "switching", .type = PARAM_ENUM, .words = "veb vepa", .dflt = standard, \
 		.help = "veb: switch here; vepa: everything goes to the uplink"                 \
 	}
-#define RATE                                                                                    \
-	{                                                                                       \
-		.name = "rate_mbps", .type = PARAM_INT, .min = 0, .max = 1000000,               \
-		.help = "most that it may send, in 10^6 bits of frames a second; 0: any number" \
+#define RATE                                                                               \
+	{.name = "rate_mbps",                                                              \
+	 .type = PARAM_INT,                                                                \
+	 .min = 0,                                                                         \
+	 .max = 1000000,                                                                   \
+	 .help = "most that it may send, in 10^6 bits of frames a second; 0: any number"}, \
+	{                                                                                  \
+		.name = "rate_kbps", .type = PARAM_INT, .min = 0, .max = 1000000000,       \
+		.help = "the same in 1000 bits a second"                                   \
 	}
 #define BURST                                                                                  \
 	{                                                                                      \
@@ -136,9 +148,16 @@ static const struct param uplink_add[] = {
 	 .type = PARAM_STRING,
 	 .required = true,
 	 .max = 255,
-	 .help = "PCI address or DPDK device: 0000:3b:00.0, net_af_packet0,iface=up0"},
+	 .help = "PCI address or DPDK device: 0000:3b:00.0, net_af_packet0,iface=up0; a trunk into OVS: doc/ovs.md"},
 	VLAN,
 	TRUNKS,
+	VLAN_MODE,
+	{.name = "queues",
+	 .type = PARAM_INT,
+	 .min = 1,
+	 .max = SCHEMA_QUEUES_MAX,
+	 .help = "receive queues [one for each lcore, as far as the device has them]"},
+	LCORE("auto"),
 	MTU("1500"),
 	RATE,
 	BURST,
@@ -164,6 +183,7 @@ static const struct param port_attach[] = {
 	MAC,
 	VLAN,
 	TRUNKS,
+	VLAN_MODE,
 	{.name = "queues",
 	 .type = PARAM_INT,
 	 .min = 1,
@@ -208,6 +228,11 @@ static const struct param port_attach[] = {
 	 .type = PARAM_WORDS,
 	 .max = USERS_MAX,
 	 .help = "users who may be at the other end, by name or number [configuration's]"},
+	{.name = "owner",
+	 .type = PARAM_STRING,
+	 .max = 63,
+	 .dflt = "rpc",
+	 .help = "who looks after the port, for all to see"},
 	END,
 };
 
@@ -243,6 +268,7 @@ static const struct param port_set[] = {
 	MAC,
 	VLAN,
 	TRUNKS,
+	VLAN_MODE,
 	MTU(NULL),
 	LEARN(NULL),
 	SWITCHING(NULL),
@@ -313,6 +339,72 @@ static const struct param migration_rewrite[] = {
 	END,
 };
 
+#define OFFERING                                                                                 \
+	{                                                                                        \
+		.name = "offering", .type = PARAM_OBJECT, .required = true,                      \
+		.help = "the service offering: details, as createServiceOffering was given them" \
+	}
+#define OFFERING_VM                                                              \
+	{                                                                        \
+		.name = "vm", .type = PARAM_OBJECT,                              \
+		.help = "the VM: type [User], details as stored, extraconfig as" \
+			" deployVirtualMachine was given it"                     \
+	}
+#define OFFERING_SETTINGS                                                                   \
+	{                                                                                   \
+		.name = "settings", .type = PARAM_OBJECT,                                   \
+		.help = "additional_vm_configuration: whether a VM may have an extraconfig" \
+			" [false]"                                                          \
+	}
+#define OFFERING_PATH                                                                         \
+	{                                                                                     \
+		.name = "path", .type = PARAM_ENUM, .words = "start migrate scale",           \
+		.help = "what the VM is about to do; the answer is the same for each of them" \
+	}
+/* `needed`: the card has to be there. */
+#define OFFERING_CARD(needed)                                                              \
+	{.name = "port",                                                                   \
+	 .type = PARAM_ANY,                                                                \
+	 .required = (needed),                                                             \
+	 .help = "name of the port, which its socket has too"},                            \
+		{.name = "mac",                                                            \
+		 .type = PARAM_ANY,                                                        \
+		 .required = (needed),                                                     \
+		 .help = "address of the guest's network card"},                           \
+		{.name = "socket_dir",                                                     \
+		 .type = PARAM_STRING,                                                     \
+		 .required = (needed),                                                     \
+		 .max = PATH_LEN_MAX,                                                      \
+		 .of = OF_FILE,                                                            \
+		 .help = "directory of the socket"},                                       \
+		{.name = "vlan",                                                           \
+		 .type = PARAM_ANY,                                                        \
+		 .help = "1 to 4094: an access VLAN; another number or none: a trunk"},    \
+		{.name = "queues",                                                         \
+		 .type = PARAM_INT,                                                        \
+		 .min = 1,                                                                 \
+		 .max = SCHEMA_QUEUES_MAX,                                                 \
+		 .dflt = "1",                                                              \
+		 .help = "queue pairs of the network card"},                               \
+		{.name = "mode",                                                           \
+		 .type = PARAM_ANY,                                                        \
+		 .help = (needed) ? "server: sluice listens; client: QEMU does [server]" : \
+				    "server or client [what the offering says]"},          \
+	{                                                                                  \
+		.name = "interface_extra", .type = PARAM_OBJECT,                           \
+		.help = "extra configurations, of which those for interfaces are put"      \
+			" into it"                                                         \
+	}
+
+static const struct param offering_resolve[] = {OFFERING, OFFERING_VM, OFFERING_SETTINGS,
+						OFFERING_PATH, END};
+
+static const struct param offering_interface[] = {OFFERING_CARD(true), END};
+
+static const struct param offering_xml[] = {
+	OFFERING, OFFERING_VM, OFFERING_SETTINGS, OFFERING_PATH, OFFERING_CARD(false), END,
+};
+
 static const struct param lcore_rebalance[] = {
 	{.name = "dry_run",
 	 .type = PARAM_BOOL,
@@ -362,6 +454,8 @@ static const struct param events_subscribe[] = {
 const struct method schema_methods[] = {
 	{"daemon.version", false, none, "what runs: version, DPDK, process id, uptime"},
 	{"daemon.stop", true, none, "stop sluiced in order; the state is kept"},
+	{"ovsdb.status", false, none,
+	 "the Open_vSwitch database that is served, and what it asks in vain"},
 	{"bridge.add", true, bridge_add, "make a bridge"},
 	{"bridge.del", true, bridge_name, "remove a bridge that has no ports"},
 	{"bridge.list", false, none, "all bridges"},
@@ -382,6 +476,11 @@ const struct method schema_methods[] = {
 	{"lcore.rebalance", true, lcore_rebalance, "move queues from busy lcores to idle ones"},
 	{"numa.show", false, none, "memory nodes: CPUs, hugepages, pools, ports"},
 	{"host.capabilities", false, none, "what this host can do, for an orchestrator"},
+	{"offering.resolve", false, offering_resolve,
+	 "what a service offering and a VM come to: mode, extra configurations"},
+	{"offering.interface", false, offering_interface, "libvirt's <interface> for a port"},
+	{"offering.xml", false, offering_xml,
+	 "the pieces of a domain's XML: <interface>, <cpu>, <memoryBacking>"},
 	{"migration.check", false, migration_check, "whether a VM may move, and to which hosts"},
 	{"migration.prepare", true, migration_prepare,
 	 "make ports for a guest that is to come here"},

@@ -148,7 +148,7 @@ run(int argc, char *const *argv)
 		ctl_help_print(&screen, &request);
 	else if (request.version)
 		printf("sluicectl %s\n", SLUICE_VERSION);
-	else if (request.params_file && ctl_args_read_params(&request, &err) < 0)
+	else if (ctl_args_read(&request, &err) < 0)
 		status = complain(EXIT_USAGE, err.message);
 	else if (ctl_method_is_own(request.method))
 		status = run_own(&screen, &request);

@@ -165,7 +165,69 @@ words_become_json(void **state)
 	assert_request("migration abort {\"a\":{}}", "migration.abort", "{\"map\": {\"a\": {}}}");
 	assert_refused("migration abort {", "map must be an object");
 	assert_refused("migration abort []", "map must be an object");
-	assert_refused("migration prepare br0 --nics 1", "nics must be a list of objects");
+	assert_refused("migration prepare br0 --nics [1]", "nics must be a list of objects");
+}
+
+/* A parameter that is JSON is what a file holds. */
+static void
+assert_read(const char *line, const char *params)
+{
+	json_t *expected = json_loads(params, 0, NULL);
+
+	if (parse(line) != 0 || ctl_args_read(&request, &err) != 0)
+		fail_msg("%s: %s", line, err.message);
+	assert_true(json_equal(request.params, expected));
+	json_decref(expected);
+}
+
+static void
+assert_not_read(const char *line, const char *piece)
+{
+	assert_int_equal(parse(line), 0);
+	assert_true(ctl_args_read(&request, &err) < 0);
+	if (!strstr(err.message, piece))
+		fail_msg("%s: \"%s\" does not say \"%s\"", line, err.message, piece);
+}
+
+static void
+json_comes_from_files_too(void **state)
+{
+	const char *wrapped = scratch_file(state, "w", "{\"map\": {\"a\": {}}}");
+	const char *map = scratch_file(state, "m", "{\"a\": {}}");
+	const char *nic = scratch_file(state, "n", "{\"mac\": 1}");
+	const char *list = scratch_file(state, "l", "[{}, {}]");
+	char line[256];
+
+	snprintf(line, sizeof(line), "migration abort %s", wrapped);
+	assert_read(line, "{\"map\": {\"a\": {}}}");
+	snprintf(line, sizeof(line), "migration abort --map=%s", map);
+	assert_read(line, "{\"map\": {\"a\": {}}}");
+	snprintf(line, sizeof(line), "migration prepare br0 --nics %s", nic);
+	assert_read(line, "{\"bridge\": \"br0\", \"nics\": [{\"mac\": 1}]}");
+	snprintf(line, sizeof(line), "migration prepare br0 --nics %s", list);
+	assert_read(line, "{\"bridge\": \"br0\", \"nics\": [{}, {}]}");
+	assert_not_read("migration abort /nowhere/map", "--map /nowhere/map: No such file");
+	snprintf(line, sizeof(line), "migration abort %s", list);
+	assert_not_read(line, "map must be an object");
+	snprintf(line, sizeof(line), "migration abort -p %s --map %s", wrapped, map);
+	assert_not_read(line, "map is given twice");
+	snprintf(line, sizeof(line), "migration abort %s --map {}", map);
+	assert_refused(line, "map is given twice");
+	snprintf(line, sizeof(line), "offering resolve %s --vm [1]", map);
+	assert_refused(line, "vm must be an object");
+}
+
+/* A document is on the standard input, where it is not on the command line. */
+static void
+a_document_is_read_later(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("migration rewrite --map {}"), 0);
+	assert_string_equal(request.text->name, "xml");
+	assert_request("migration rewrite <a/> --map {}", "migration.rewrite",
+		       "{\"xml\": \"<a/>\", \"map\": {}}");
+	assert_null(request.text);
+	assert_refused("migration rewrite", "needs --map");
 }
 
 /* What the file must hold is checked when it has been read. */
@@ -178,29 +240,29 @@ parameters_come_from_a_file(void **state)
 
 	snprintf(line, sizeof(line), "port attach vm1 --mtu 68 --params %s", file);
 	assert_int_equal(parse(line), 0);
-	assert_int_equal(ctl_args_read_params(&request, &err), 0);
+	assert_int_equal(ctl_args_read(&request, &err), 0);
 	assert_string_equal(json_string_value(json_object_get(request.params, "bridge")), "br0");
 	assert_int_equal(json_object_size(request.params), 4);
 
 	snprintf(line, sizeof(line), "port attach vm1 -p %s --bridge br0", file);
 	assert_int_equal(parse(line), 0);
-	assert_int_equal(ctl_args_read_params(&request, &err), -EINVAL);
+	assert_int_equal(ctl_args_read(&request, &err), -EINVAL);
 	assert_non_null(strstr(err.message, "bridge is given twice"));
 
 	snprintf(line, sizeof(line), "port get -p %s", file);
 	assert_int_equal(parse(line), 0);
-	assert_int_equal(ctl_args_read_params(&request, &err), -EINVAL);
+	assert_int_equal(ctl_args_read(&request, &err), -EINVAL);
 	assert_non_null(strstr(err.message, "needs a name"));
 
 	snprintf(line, sizeof(line), "port get -p %s", list);
 	assert_int_equal(parse(line), 0);
-	assert_int_equal(ctl_args_read_params(&request, &err), -EINVAL);
+	assert_int_equal(ctl_args_read(&request, &err), -EINVAL);
 	assert_non_null(strstr(err.message, "object"));
 
 	assert_int_equal(parse("port get -p /nowhere/file"), 0);
-	assert_int_equal(ctl_args_read_params(&request, &err), -ENOENT);
+	assert_int_equal(ctl_args_read(&request, &err), -EINVAL);
 	assert_int_equal(parse("top -p /nowhere/file"), 0);
-	assert_int_equal(ctl_args_read_params(&request, &err), -EINVAL);
+	assert_int_equal(ctl_args_read(&request, &err), -EINVAL);
 }
 
 static void
@@ -294,6 +356,9 @@ main(void)
 		cmocka_unit_test(own_options_are_not_sent),
 		cmocka_unit_test(globals_may_stand_anywhere),
 		cmocka_unit_test(words_become_json),
+		cmocka_unit_test_setup_teardown(json_comes_from_files_too, scratch_dir_make,
+						scratch_dir_remove),
+		cmocka_unit_test(a_document_is_read_later),
 		cmocka_unit_test_setup_teardown(parameters_come_from_a_file, scratch_dir_make,
 						scratch_dir_remove),
 		cmocka_unit_test(help_is_asked_for_on_every_level),

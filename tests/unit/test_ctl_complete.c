@@ -103,6 +103,7 @@ files_are_the_shells_part(void **state)
 	(void)state;
 	assert_offered("-s|", ":files\n");
 	assert_offered("migration|check|--params|", ":files\n");
+	assert_offered("migration|rewrite|--map|", ":files\n");
 	assert_offered("-p|=|", ":files\n");
 	assert_offered("-p|x|port|get|w", "web\n");
 	assert_offered("port|attach|vm2|--socket|/", ":files\n");

@@ -197,6 +197,11 @@ vlans_in_words(void **state)
 		{"{\"vlan\": null, \"trunks\": []}", "all"},
 		{"{\"vlan\": 4094}", "4094"},
 		{"{\"trunks\": [0, 10, 11, 12]}", "trunk 0,10-12"},
+		{"{\"vlan\": 9, \"vlan_mode\": \"access\", \"trunks\": null}", "9"},
+		{"{\"vlan\": 9, \"vlan_mode\": \"native-tagged\", \"trunks\": null}",
+		 "9 native, all"},
+		{"{\"vlan\": 9, \"vlan_mode\": \"native-untagged\", \"trunks\": [2, 3]}",
+		 "9 native, trunk 2,3"},
 	};
 
 	(void)state;

@@ -142,7 +142,7 @@ error_without_id_is_an_answer(void **state)
 }
 
 static void
-refusal_has_its_sentence(void **state)
+refusal_has_its_sentence_and_code(void **state)
 {
 	struct ctl_rpc rpc;
 	struct peer peer;
@@ -155,6 +155,15 @@ refusal_has_its_sentence(void **state)
 	assert_int_equal(ctl_rpc_result(&rpc, "port.get", NULL, TIMEOUT_MS, &result, &err),
 			 -EREMOTEIO);
 	assert_string_equal(err.message, "no such port");
+	assert_string_equal(err.code, "refused");
+	ctl_rpc_close(&rpc);
+	peer_stop(&peer);
+	peer_start(&peer, "{\"id\":1,\"error\":{\"code\":-32000,\"message\":\"no such port\","
+			  "\"data\":{\"code\":\"no-such-port\"}}}\n");
+	assert_int_equal(ctl_rpc_open(&rpc, peer.path, TIMEOUT_MS, &err), 0);
+	assert_int_equal(ctl_rpc_result(&rpc, "port.get", NULL, TIMEOUT_MS, &result, &err),
+			 -EREMOTEIO);
+	assert_string_equal(err.code, "no-such-port");
 	ctl_rpc_close(&rpc);
 	peer_stop(&peer);
 }
@@ -274,7 +283,7 @@ main(void)
 		cmocka_unit_test(request_is_one_line),
 		cmocka_unit_test(answer_is_found_among_others),
 		cmocka_unit_test(error_without_id_is_an_answer),
-		cmocka_unit_test(refusal_has_its_sentence),
+		cmocka_unit_test(refusal_has_its_sentence_and_code),
 		cmocka_unit_test(notifications_follow),
 		cmocka_unit_test(long_answers_are_whole),
 		cmocka_unit_test(silence_ends),

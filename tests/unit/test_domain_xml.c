@@ -80,6 +80,28 @@ sockets_are_replaced(void **state)
 				"</interface>"));
 }
 
+/* libvirt 9.0 takes <reconnect enabled='yes'> of a client only. */
+static void
+who_listens_does_not_reconnect(void **state)
+{
+	static const char map[] = "{\"" MAC_A "\": {\"path\": \"/run/s\", \"port\": \"p\","
+				  " \"mode\": \"server\"}}";
+
+	(void)state;
+	for (int keeps = 0; keeps < 2; keeps++)
+		assert_rewritten(DOMAIN("<interface type=\"vhostuser\"><mac address=\"" MAC_A "\"/>"
+					"<source type=\"unix\" path=\"/old\" mode=\"client\">"
+					"<reconnect enabled=\"yes\"/></source></interface>"),
+				 keeps ? MAP_A : map, 1,
+				 keeps ? DOMAIN("<interface type=\"vhostuser\"><mac address=\"" MAC_A
+						"\"/><source type=\"unix\""
+						" path=\"/run/s/csdpdk-7\" mode=\"client\">"
+						"<reconnect enabled=\"yes\"/></source></interface>") :
+					 DOMAIN("<interface type=\"vhostuser\"><mac address=\"" MAC_A
+						"\"/><source type=\"unix\" path=\"/run/s/p\""
+						" mode=\"server\"/></interface>"));
+}
+
 static void
 each_gets_its_own(void **state)
 {
@@ -115,7 +137,7 @@ interfaces_of_each_list_of_devices_are_rewritten(void **state)
 			 "</interface></devices><devices/></domain>");
 	assert_refused("<domain><devices>" INTERFACE(MAC_A, "") "</devices><devices>" INTERFACE(
 			       MAC_A, "") "</devices></domain>",
-		       MAP_A, "bad-xml", "");
+		       MAP_A, "bad-xml", "xml");
 	assert_refused("<domain><devices>" INTERFACE(MAC_A, "") "</devices><devices>" INTERFACE(
 			       MAC_B, "") "</devices></domain>",
 		       MAP_A, "no-mapping-for-mac", MAC_B);
@@ -145,16 +167,17 @@ static void
 a_domain_is_whole_or_refused(void **state)
 {
 	(void)state;
-	assert_refused("", MAP_A, "bad-xml", "");
-	assert_refused("domain", MAP_A, "bad-xml", "");
-	assert_refused("<domain><devices></domain>", MAP_A, "bad-xml", "");
-	assert_refused("<domain/><domain/>", MAP_A, "bad-xml", "");
-	assert_refused("<network/>", MAP_A, "bad-xml", "");
-	assert_refused(DOMAIN("<interface type=\"vhostuser\"/>"), MAP_A, "bad-xml", "");
+	assert_refused("", MAP_A, "bad-xml", "xml");
+	assert_refused("domain", MAP_A, "bad-xml", "xml");
+	assert_refused("<domain><devices></domain>", MAP_A, "bad-xml", "xml");
+	assert_refused("<domain/><domain/>", MAP_A, "bad-xml", "xml");
+	assert_refused("<network/>", MAP_A, "bad-xml", "xml");
+	assert_refused("<network/>", "{}", "bad-xml", "xml");
+	assert_refused(DOMAIN("<interface type=\"vhostuser\"/>"), MAP_A, "bad-xml", "xml");
 	assert_refused(DOMAIN("<interface type=\"vhostuser\"><mac address=\"" MAC_A
 			      "\"/></interface>"),
-		       MAP_A, "bad-xml", "");
-	assert_refused(DOMAIN(INTERFACE(MAC_A, "") INTERFACE(MAC_A, "")), MAP_A, "bad-xml", "");
+		       MAP_A, "bad-xml", "xml");
+	assert_refused(DOMAIN(INTERFACE(MAC_A, "") INTERFACE(MAC_A, "")), MAP_A, "bad-xml", "xml");
 	assert_refused(DOMAIN(INTERFACE(MAC_A, "") INTERFACE(MAC_B, "")), MAP_A,
 		       "no-mapping-for-mac", MAC_B);
 }
@@ -163,15 +186,15 @@ static void
 document_types_and_entities_are_refused(void **state)
 {
 	(void)state;
-	assert_refused("<!DOCTYPE domain><domain/>", "{}", "bad-xml", "");
+	assert_refused("<!DOCTYPE domain><domain/>", "{}", "bad-xml", "xml");
 	assert_refused("<!DOCTYPE domain [<!ENTITY x SYSTEM \"file:///etc/hostname\">]>"
 		       "<domain>&x;</domain>",
-		       "{}", "bad-xml", "");
+		       "{}", "bad-xml", "xml");
 	assert_refused("<!DOCTYPE domain SYSTEM \"file:///etc/hostname\"><domain/>", "{}",
-		       "bad-xml", "");
+		       "bad-xml", "xml");
 	assert_refused("<!DOCTYPE a [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;&a;&a;\">]><a>&b;</a>",
-		       "{}", "bad-xml", "");
-	assert_refused("<domain>&x;</domain>", "{}", "bad-xml", "");
+		       "{}", "bad-xml", "xml");
+	assert_refused("<domain>&x;</domain>", "{}", "bad-xml", "xml");
 }
 
 static void
@@ -183,7 +206,7 @@ depth_is_bounded(void **state)
 	(void)state;
 	for (size_t i = 0; i < depth; i++)
 		memcpy(xml + 3 * i, "<a>", 3);
-	assert_refused(xml, "{}", "bad-xml", "");
+	assert_refused(xml, "{}", "bad-xml", "xml");
 	free(xml);
 }
 
@@ -200,6 +223,10 @@ maps_are_checked(void **state)
 	assert_refused(domain,
 		       "{\"" MAC_A "\": {\"path\": \"s\", \"port\": \"p\", \"mode\": \"client\"}}",
 		       "bad-parameter", MAC_A);
+	assert_refused(domain,
+		       "{\"" MAC_A
+		       "\": {\"path\": \"/s/..\", \"port\": \"p\", \"mode\": \"client\"}}",
+		       "bad-parameter", MAC_A);
 	assert_refused(domain, "{\"" MAC_A "\": " ENTRY("a;b") "}", "invalid-port", MAC_A);
 	assert_refused(domain, "{\"" MAC_A "\": " ENTRY("../x") "}", "invalid-port", MAC_A);
 	assert_refused(domain,
@@ -208,6 +235,11 @@ maps_are_checked(void **state)
 	assert_refused(domain,
 		       "{\"" MAC_A "\": " ENTRY("p") ", \"52:54:00:00:00:0A\": " ENTRY("q") "}",
 		       "bad-parameter", "52:54:00:00:00:0A");
+	/* Dots in a name lead nowhere. */
+	assert_rewritten(domain,
+			 "{\"" MAC_A
+			 "\": {\"path\": \"/s..\", \"port\": \"p\", \"mode\": \"client\"}}",
+			 0, domain);
 	/* A socket has one guest at its other end. */
 	assert_refused(domain, "{\"" MAC_A "\": " ENTRY("p") ", \"" MAC_B "\": " ENTRY("p") "}",
 		       "bad-parameter", MAC_B);
@@ -218,6 +250,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sockets_are_replaced),
+		cmocka_unit_test(who_listens_does_not_reconnect),
 		cmocka_unit_test(each_gets_its_own),
 		cmocka_unit_test(interfaces_of_each_list_of_devices_are_rewritten),
 		cmocka_unit_test(nothing_else_changes),

@@ -102,6 +102,38 @@ keys_may_be_the_offerings(void **state)
 		       "{'dpdk_vm': true}");
 }
 
+/* What offering.resolve leaves out does not make a DPDK VM. */
+static void
+values_that_are_left_out_do_not_count(void **state)
+{
+	(void)state;
+	assert_verdict("vm",
+		       "{'type': 'User', 'state': 'Running', 'details':"
+		       " {'extraconfig-dpdk-numa': null, 'extraconfig-dpdk-hugepages': 'x'}}",
+		       "{'dpdk_vm': false, 'reason': 'missing-extraconfig-dpdk-numa'}");
+	assert_verdict("vm",
+		       "{'type': 'User', 'state': 'Running', 'details':"
+		       " {'extraconfig-dpdk-numa': '100%', 'extraconfig-dpdk-hugepages': 'x'}}",
+		       "{'dpdk_vm': true}");
+}
+
+static void
+an_offerings_value_that_does_not_decode_does_not_count(void **state)
+{
+	json_t *params = params_with("vm", "{'type': 'User', 'state': 'Running'}"), *verdict;
+
+	(void)state;
+	json_object_set_new(params, "offering",
+			    parse("{'details': {'extraconfig-dpdk-numa': '100%',"
+				  " 'extraconfig-dpdk-hugepages': 'x'}}"));
+	verdict = migration_check(params, NULL);
+	assert_true(json_is_false(json_object_get(verdict, "dpdk_vm")));
+	assert_string_equal(json_string_value(json_object_get(verdict, "reason")),
+			    "missing-extraconfig-dpdk-numa");
+	json_decref(verdict);
+	json_decref(params);
+}
+
 static void
 an_ordinary_vm_moves_to_any_other_host(void **state)
 {
@@ -117,6 +149,21 @@ an_ordinary_vm_moves_to_any_other_host(void **state)
 		       expected);
 	snprintf(expected, sizeof(expected), everywhere, "host-not-dpdk");
 	assert_verdict("source", "{'name': 'h1', 'capabilities': 'hvm,nodpdk'}", expected);
+}
+
+/* That nobody named a host hides nothing. */
+static void
+the_reason_is_the_same_with_no_destination(void **state)
+{
+	json_t *params = params_with("destinations", "[]"), *verdict;
+
+	(void)state;
+	json_object_set_new(params, "source", parse("{'name': 'h1', 'capabilities': 'hvm'}"));
+	verdict = migration_check(params, NULL);
+	assert_true(json_is_false(json_object_get(verdict, "eligible")));
+	assert_string_equal(json_string_value(json_object_get(verdict, "reason")), "host-not-dpdk");
+	json_decref(verdict);
+	json_decref(params);
 }
 
 static void
@@ -283,6 +330,42 @@ hosts_that_lack_something_are_refused(void **state)
 			    "destination-mtu-too-low");
 	assert_non_null(strstr(json_string_value(json_object_get(refused, "detail")), "9000"));
 	json_decref(verdict);
+	json_object_set_new(params, "nics",
+			    parse("[{" NIC ", 'features': ['mq']}, {'mac': '52:54:00:00:00:02',"
+				  " 'features': ['mq', 'csum']}]"));
+	json_object_set_new(params, "destinations",
+			    parse("[{'name': 'old', 'capabilities': 'dpdk', 'features': ['mq']},"
+				  " {'name': 'new', 'capabilities': 'dpdk',"
+				  " 'features': ['csum', 'csum', 'mq']}]"));
+	verdict = migration_check(params, NULL);
+	assert_int_equal(json_array_size(json_object_get(verdict, "suitable")), 1);
+	refused = json_array_get(json_object_get(verdict, "refused"), 0);
+	assert_string_equal(json_string_value(json_object_get(refused, "reason")),
+			    "destination-lacks-features");
+	assert_non_null(strstr(json_string_value(json_object_get(refused, "detail")),
+			       "52:54:00:00:00:02: its guest uses csum"));
+	json_decref(verdict);
+	json_decref(params);
+}
+
+/* Its name, cut in the middle of a character, is in the sentence. */
+static void
+a_host_with_a_long_name_is_refused_too(void **state)
+{
+	json_t *params = params_with("nics", "[{" NIC ", 'mtu': 9000}]"), *verdict, *refused;
+
+	(void)state;
+	json_object_set_new(params, "destinations",
+			    parse("[{'name': 'a\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4"
+				  "\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4"
+				  "\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4"
+				  "\u00e4\u00e4\u00e4\u00e4', 'capabilities': 'dpdk', 'mtu': 1500}]"));
+	verdict = migration_check(params, NULL);
+	assert_int_equal(json_array_size(json_object_get(verdict, "suitable")), 0);
+	refused = json_array_get(json_object_get(verdict, "refused"), 0);
+	assert_string_equal(json_string_value(json_object_get(refused, "reason")),
+			    "destination-mtu-too-low");
+	json_decref(verdict);
 	json_decref(params);
 }
 
@@ -292,13 +375,17 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_dpdk_vm_moves_to_dpdk_hosts),
 		cmocka_unit_test(keys_may_be_the_offerings),
+		cmocka_unit_test(values_that_are_left_out_do_not_count),
+		cmocka_unit_test(an_offerings_value_that_does_not_decode_does_not_count),
 		cmocka_unit_test(an_ordinary_vm_moves_to_any_other_host),
+		cmocka_unit_test(the_reason_is_the_same_with_no_destination),
 		cmocka_unit_test(a_vm_that_does_not_run_stays),
 		cmocka_unit_test(ill_typed_members_are_named),
 		cmocka_unit_test(network_cards_are_checked),
 		cmocka_unit_test(a_card_becomes_a_port),
 		cmocka_unit_test(what_a_guest_has_must_be_there),
 		cmocka_unit_test(hosts_that_lack_something_are_refused),
+		cmocka_unit_test(a_host_with_a_long_name_is_refused_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

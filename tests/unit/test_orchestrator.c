@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -71,31 +72,65 @@ ill_typed_texts_are_refused(void **state)
 	assert_ill_typed(orchestrator_check_capabilities, "1");
 	assert_ill_typed(orchestrator_check_capabilities, "{}");
 	assert_ill_typed(orchestrator_check_capabilities, "[\"a\", 1]");
-	assert_ill_typed(orchestrator_check_details, "\"x\"");
-	assert_ill_typed(orchestrator_check_details, "[1]");
-	assert_ill_typed(orchestrator_check_details, "[{\"value\": \"x\"}]");
+}
+
+/* The holder's details are these; `expected` NULL: they are refused. Both written with ' for ". */
+static void
+assert_details(const char *holder, const char *expected)
+{
+	char *texts[] = {strdup(holder), strdup(expected ? expected : "{}")};
+	struct err err = {0};
+	json_t *value, *wanted, *details;
+
+	for (int i = 0; i < 2; i++)
+		for (char *c = texts[i]; *c; c++)
+			*c = *c == '\'' ? '"' : *c;
+	value = parse(texts[0]);
+	wanted = parse(texts[1]);
+	details = orchestrator_details(value, "vm", &err);
+	if (expected) {
+		if (!json_equal(details, wanted))
+			fail_msg("%s: %s", holder, err.message);
+	} else {
+		assert_null(details);
+		assert_string_equal(err.code, "bad-parameter");
+		assert_string_equal(err.param, "vm");
+	}
+	json_decref(details);
+	json_decref(wanted);
+	json_decref(value);
+	free(texts[0]);
+	free(texts[1]);
 }
 
 static void
-details_come_in_two_forms(void **state)
+details_come_in_many_forms(void **state)
 {
-	static const char *const forms[] =
-		{"{\"a\": \"x\", \"b\": null}",
-		 "[{\"key\": \"a\", \"value\": \"x\"}, {\"key\": \"b\"}]"};
-
 	(void)state;
-	for (size_t i = 0; i < 2; i++) {
-		json_t *details = parse(forms[i]);
-
-		assert_int_equal(orchestrator_check_details(details, "vm", NULL), 0);
-		assert_true(orchestrator_has_detail(details, "a"));
-		assert_true(orchestrator_has_detail(details, "b"));
-		assert_false(orchestrator_has_detail(details, "A"));
-		assert_false(orchestrator_has_detail(details, "x"));
-		json_decref(details);
-	}
-	assert_int_equal(orchestrator_check_details(NULL, "vm", NULL), 0);
-	assert_false(orchestrator_has_detail(NULL, "a"));
+	assert_details("{'details': {'a': 'x', 'b': null}}", "{'a': 'x', 'b': null}");
+	assert_details("{'details': [{'key': 'a', 'value': 'x'}, {'key': 'b'}]}",
+		       "{'a': 'x', 'b': null}");
+	assert_details("{'details': [{'key': 'a', 'value': 'x'}, {'key': 'a', 'value': 'y'}]}",
+		       "{'a': 'y'}");
+	assert_details("{'serviceofferingdetails': [{'a': 'x', 'b': 'y'}]}",
+		       "{'a': 'x', 'b': 'y'}");
+	assert_details("{'serviceofferingdetails[0].key': 'a', 'serviceofferingdetails[0].value': 'x',"
+		       " 'details[12].b': 'y', 'name': 'tiny'}",
+		       "{'a': 'x', 'b': 'y'}");
+	assert_details("{'details': {'details[1].value': 'x', 'details[1].key': 'a', 'b': 'y'}}",
+		       "{'a': 'x', 'b': 'y'}");
+	/* What only looks like it. */
+	assert_details("{'details': {'details[].key': 'x', 'details[1]key': 'y',"
+		       " 'xdetails[0].key': 'z', 'details[99999999999999999999].key': 'w'}}",
+		       "{'details[].key': 'x', 'details[1]key': 'y', 'xdetails[0].key': 'z',"
+		       " 'details[99999999999999999999].key': 'w'}");
+	assert_details("{'details': null}", "{}");
+	assert_details("{}", "{}");
+	assert_details("{'details': 'x'}", NULL);
+	assert_details("{'details': [1]}", NULL);
+	assert_details("{'details': [{'value': 'x'}]}", NULL);
+	assert_details("{'details': [{'key': 1, 'value': 'x'}]}", NULL);
+	assert_details("{'details[0].value': 'x'}", NULL);
 }
 
 /* The access VLAN, -1: refused. */
@@ -133,10 +168,10 @@ vlans_are_access_or_trunk(void **state)
 	assert_int_equal(vlan_of("\"4095\""), 0);
 	assert_int_equal(vlan_of("\"-5\""), 0);
 	assert_int_equal(vlan_of("\"99999999999999999999\""), 0);
-	assert_int_equal(vlan_of("\"\""), 0);
 	assert_int_equal(vlan_of("null"), 0);
 	assert_int_equal(orchestrator_vlan(NULL, &vlan, "nics", NULL), 0);
 	assert_int_equal(vlan, 0);
+	assert_int_equal(vlan_of("\"\""), -1);
 	assert_int_equal(vlan_of("\"abc\""), -1);
 	assert_int_equal(vlan_of("\"10a\""), -1);
 	assert_int_equal(vlan_of("\" 10\""), -1);
@@ -178,7 +213,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(capabilities_are_whole_words),
 		cmocka_unit_test(ill_typed_texts_are_refused),
-		cmocka_unit_test(details_come_in_two_forms),
+		cmocka_unit_test(details_come_in_many_forms),
 		cmocka_unit_test(vlans_are_access_or_trunk),
 		cmocka_unit_test(modes_have_no_case),
 	};
