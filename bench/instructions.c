@@ -121,7 +121,8 @@ side_open(uint8_t side, const struct kind *kind)
 	p->queue = &s->queue;
 	p->mtu = p->rules_ctl.mtu = 1500;
 	p->rules_ctl.learn = true;
-	p->rules_ctl.vlans.access = kind->vlan;
+	if (kind->vlan != 0)
+		p->rules_ctl.vlans = (struct dp_vlans){DP_VLANS_ACCESS, .vlan = kind->vlan};
 	p->rules_ctl.vlans.all = kind->vlan == 0;
 }
 

@@ -23,7 +23,7 @@ struct drain_wait {
 	const char *why; /* it will not be: for this reason */
 	int64_t start_ns;
 	struct event *over; /* the deadline, or what was waited for is there */
-	struct rpc_answer *answer;
+	struct rpc_answer *answer; /* NULL: nobody asked */
 };
 
 static struct drain_wait *
@@ -43,7 +43,10 @@ finish(struct drain_wait *w, json_t *result, const struct err *err)
 {
 	LIST_REMOVE(w, link);
 	event_free(w->over);
-	rpc_answer(w->answer, result, err);
+	if (w->answer)
+		rpc_answer(w->answer, result, err);
+	else
+		json_decref(result);
 	free(w);
 }
 
@@ -135,8 +138,8 @@ wait_add(struct daemon *d, struct rpc_connection *connection, int port, bool lea
 	w->over = evtimer_new(d->base, over_cb, w);
 	if (!w->over || evtimer_add(w->over, &timeout) < 0)
 		goto no_timer;
-	w->answer = rpc_answer_later(connection);
-	if (!w->answer)
+	w->answer = connection ? rpc_answer_later(connection) : NULL;
+	if (connection && !w->answer)
 		goto no_timer;
 	w->daemon = d;
 	w->port = port;
@@ -239,6 +242,12 @@ drain_leave(struct daemon *d, struct rpc_connection *connection, struct model_po
 				     port->set.name, info.parked);
 	return wait_add(d, connection, port->id, true,
 			info.park_left_ms ? info.park_left_ms : port->set.rules.park_ms, err);
+}
+
+bool
+drain_is_leaving(const struct daemon *d, const struct model_port *port)
+{
+	return find(d, port, true) != NULL;
 }
 
 int

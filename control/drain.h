@@ -38,10 +38,13 @@ int drain_resume(struct daemon *d, struct model_port *port, struct err *err);
  * Removes a port. While frames are parked for its guest the request of `connection` is answered
  * later: when they are gone, to the guest or to where it is now, and at most after the port's
  * park_ms; *later tells. With `force` it is done at once. Errors: -EINVAL ("bad-state": it is under
- * way), and drain_detach()'s.
+ * way), and drain_detach()'s. `connection` may be NULL: then nobody is answered.
  */
 int drain_leave(struct daemon *d, struct rpc_connection *connection, struct model_port *port,
 		bool force, bool *later, struct err *err);
+
+/* Whether drain_leave() is to remove the port later. */
+bool drain_is_leaving(const struct daemon *d, const struct model_port *port);
 
 /* Removes a port at once, and answers all that wait for it. Errors: model_port_del()'s. */
 int drain_detach(struct daemon *d, struct model_port *port, struct err *err);

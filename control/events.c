@@ -402,7 +402,27 @@ on_disconnected(struct daemon *d, struct model_port *port)
 {
 	if (dp_memory_lacks(port->set.name, &port->guest_failure))
 		port_log(d, port, LOG_WARNING, "%s", port->guest_failure.message);
-	port_log(d, port, LOG_INFO, "front-end gone");
+	port_log(d, port, LOG_INFO, "%s gone", port->is_uplink ? "its other end is" : "front-end");
+	reconnect_lost(d->model.reconnect, port->id);
+}
+
+static void
+on_uplink_up(struct daemon *d, struct model_port *port, const struct dp_event *event)
+{
+	port_log(d, port, LOG_INFO, "up");
+	reconnect_up(d->model.reconnect, port->id);
+	send_event(d, UPLINK_UP, event->time_ns, port->set.name, json_object());
+	follow_port(d, port);
+}
+
+static void
+on_uplink_refused(struct daemon *d, const struct model_port *port)
+{
+	struct dp_port_info info;
+
+	dp_port_info(port->id, &info);
+	if (info.failure)
+		port_log(d, port, LOG_WARNING, "%s", info.failure);
 	reconnect_lost(d->model.reconnect, port->id);
 }
 
@@ -452,16 +472,15 @@ on_port_event(struct daemon *d, struct model_port *port, const struct dp_event *
 		send_event(d, PORT_MEMORY_GONE, event->time_ns, name, json_object());
 		break;
 	case DP_EVENT_UPLINK_UP:
-		port_log(d, port, LOG_INFO, "up");
-		send_event(d, UPLINK_UP, event->time_ns, name, json_object());
-		follow_port(d, port);
+		on_uplink_up(d, port, event);
+		break;
+	case DP_EVENT_UPLINK_REFUSED:
+		on_uplink_refused(d, port);
 		break;
 	case DP_EVENT_UPLINK_DOWN:
 		port_log(d, port, LOG_WARNING, "down");
 		send_event(d, UPLINK_DOWN, event->time_ns, name, json_object());
 		break;
-	case DP_EVENT_MAC_LIMIT:
-		break; /* a bridge's */
 	default:
 		on_migration_event(d, port, event);
 	}
@@ -483,9 +502,9 @@ events_pump_removed(struct daemon *d, int id, const char *name)
 		if (event.port >= 0 && event.port < DP_PORTS_MAX)
 			port = d->model.port_of_id[event.port];
 		/* Nobody waits for a port that is gone, but its guest's end is still to be told. */
-		if (port)
+		if (port) {
 			on_port_event(d, port, &event);
-		else if (event.port == id && event.type == DP_EVENT_PORT_DOWN)
+		} else if (event.port == id && event.type == DP_EVENT_PORT_DOWN)
 			send_event(d, PORT_DOWN, event.time_ns, name, json_object());
 	}
 }

@@ -128,7 +128,7 @@ follow_placement(const struct daemon *d, const struct model_port *port,
 
 	if (port->id >= 0)
 		say_far(words, d, port, info);
-	for (unsigned int i = 0; i < port->set.queues; i++)
+	for (unsigned int i = 0; i < (port->set.queues ? port->set.queues : port->n_lcores); i++)
 		if (port->set.pin[i] > d->model.n_lcores)
 			words_add(words,
 				  "%squeue %u is pinned to lcore %u, which sluiced does not"

@@ -155,39 +155,83 @@ model_bridge_del(struct model *m, const char *name, struct err *err)
 }
 
 /* The state on disk: {"bridges": [...], "ports": [...], "uplinks": [...]}, where each entry holds
- * the parameters that would make it anew, and a port its virtio features, and whether its guest left. */
+ * the parameters that would make it anew, and a port its virtio features, and whether its guest left; of
+ * a bridge and an uplink, whose parameters lack it, the owner. */
+
+static json_t *
+owner_json(const char *owner)
+{
+	return *owner ? json_string(owner) : NULL;
+}
+
+static void
+load_owner(const json_t *entry, char owner[SETTINGS_USER_SIZE])
+{
+	const char *text = json_string_value(json_object_get(entry, "owner"));
+
+	snprintf(owner, SETTINGS_USER_SIZE, "%s", text ? text : "");
+}
 
 static json_t *
 port_entry(const struct model_port *port)
 {
 	if (port->is_uplink)
-		return json_pack("{s:o}", "add", settings_uplink_json(&port->set));
+		return json_pack("{s:o, s:o*}", "add", settings_uplink_json(&port->set), "owner",
+				 owner_json(port->set.owner));
 	return json_pack("{s:o, s:o, s:o*}", "attach", settings_port_json(&port->set), "features",
 			 json_sprintf("0x%" PRIx64, port->features), "guest_left",
 			 port->guest_left ? json_true() : NULL);
 }
 
-int
-model_save(const struct model *m, struct err *err)
+static json_t *
+state_json(const struct model *m)
 {
 	json_t *bridges = json_array(), *ports = json_array(), *uplinks = json_array();
 	const struct model_bridge *bridge;
 	const struct model_port *port;
+
+	TAILQ_FOREACH(bridge, &m->bridges, link)
+		json_array_append_new(bridges, json_pack("{s:o, s:o*}", "add",
+							 settings_bridge_json(&bridge->set),
+							 "owner", owner_json(bridge->set.owner)));
+	TAILQ_FOREACH(port, &m->ports, link)
+		json_array_append_new(port->is_uplink ? uplinks : ports, port_entry(port));
+	return json_pack("{s:o, s:o, s:o}", "bridges", bridges, "ports", ports, "uplinks", uplinks);
+}
+
+int
+model_save(struct model *m, struct err *err)
+{
 	json_t *document;
 	int rc;
 
-	TAILQ_FOREACH(bridge, &m->bridges, link)
-		json_array_append_new(bridges, json_pack("{s:o}", "add",
-							 settings_bridge_json(&bridge->set)));
-	TAILQ_FOREACH(port, &m->ports, link)
-		json_array_append_new(port->is_uplink ? uplinks : ports, port_entry(port));
-	document = json_pack("{s:o, s:o, s:o}", "bridges", bridges, "ports", ports, "uplinks",
-			     uplinks);
+	if (!m->state_dir)
+		return 0;
+	if (m->saves_wait) {
+		m->save_is_due = true;
+		return 0;
+	}
+	document = state_json(m);
 	if (!document)
 		return err_set(err, ENOMEM, "no-memory", "no memory to write the state");
-	rc = m->state_dir ? store_save(m->state_dir, document, err) : 0;
+	rc = store_save(m->state_dir, document, err);
 	json_decref(document);
 	return rc;
+}
+
+void
+model_hold_saves(struct model *m)
+{
+	m->saves_wait = true;
+}
+
+int
+model_release_saves(struct model *m, struct err *err)
+{
+	bool due = m->save_is_due;
+
+	m->saves_wait = m->save_is_due = false;
+	return due ? model_save(m, err) : 0;
 }
 
 /* Reads an entry's parameters, as the method would. NULL: they are not what was written. */
@@ -214,6 +258,7 @@ load_bridge(struct model *m, const json_t *entry, struct err *err)
 	if (!params)
 		return -EINVAL;
 	settings_of_bridge(params, &set);
+	load_owner(entry, set.owner);
 	return bridge_insert(m, &set, &bridge, err);
 }
 
@@ -248,6 +293,8 @@ load_settings(struct model *m, struct model_port *port, const json_t *entry, str
 	if (port->is_uplink ? settings_of_uplink(params, &port->set, err) :
 			      settings_of_port(params, &port->set, err))
 		return -EINVAL;
+	if (port->is_uplink)
+		load_owner(entry, port->set.owner);
 	if (!port->is_uplink && load_features(port, entry, err) < 0)
 		return -EINVAL;
 	port->bridge = model_bridge_find(m, port->set.bridge);

@@ -59,6 +59,8 @@ struct model {
 	bool library; /* datapath of ports that say nothing else */
 	struct reconnect *reconnect;
 
+	bool saves_wait, save_is_due; /* model_hold_saves() */
+
 	struct model_bridges bridges;
 	struct model_ports ports; /* in the order in which they came */
 	struct model_port *port_of_id[DP_PORTS_MAX];
@@ -110,7 +112,7 @@ int model_uplink_add(struct model *m, const struct port_settings *set, struct mo
 /* Removes a port or an uplink. Errors: dp_port_del()'s and store_save()'s. */
 int model_port_del(struct model *m, struct model_port *port, struct err *err);
 
-/* Gives a port the rules and the pinned lcores of `set`. Errors: dp_port_set_rules()'s,
+/* Gives a port or an uplink the rules and the pinned lcores of `set`. Errors: dp_port_set_rules()'s,
  * dp_port_move()'s and store_save()'s; -EINVAL ("bad-state") for one that could not be restored. */
 int model_port_change(struct model *m, struct model_port *port, const struct port_settings *set,
 		      struct err *err);
@@ -136,8 +138,16 @@ void model_port_arrived(struct model *m, struct model_port *port);
 /* The guest of a port runs elsewhere: after a restart the port is silent until it comes back. */
 void model_port_left(struct model *m, struct model_port *port);
 
+/*
+ * Until model_release_saves() nothing is written to the state directory, so that many changes cost one
+ * file. For changes whose owner keeps them elsewhere, too: what cannot be written then is not undone.
+ * Errors: store_save()'s.
+ */
+void model_hold_saves(struct model *m);
+int model_release_saves(struct model *m, struct err *err);
+
 /* Writes the desired state, as it is. Errors: store_save()'s. For model*.c. */
-int model_save(const struct model *m, struct err *err);
+int model_save(struct model *m, struct err *err);
 
 /* Makes a port in the datapath, from its `set`, `bridge` and `features`; writes no state. On failure
  * its id stays as it is. For model*.c. */

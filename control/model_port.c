@@ -58,32 +58,19 @@ check_path_free(const struct model *m, const struct model_port *port, struct err
 	const struct model_port *other;
 
 	TAILQ_FOREACH(other, &m->ports, link)
-		if (other != port && !other->is_uplink &&
+		if (other != port && port->set.socket[0] &&
 		    !strcmp(other->set.socket, port->set.socket))
 			return err_set_param(err, EEXIST, "socket-in-use", "socket",
-					     "socket %s belongs to port %s; choose another path",
-					     port->set.socket, other->set.name);
+					     "socket %s belongs to %s %s; choose another path",
+					     port->set.socket, kind(other), other->set.name);
 	return 0;
 }
 
-static bool
-uses_library(const struct model *m, const struct port_settings *set)
-{
-	return set->datapath == DATAPATH_STANDARD ? m->library : set->datapath == DATAPATH_LIBRARY;
-}
-
+/* Makes the path of a port's socket canonical, and room for it where we listen. */
 static int
-open_guest_port(struct model *m, struct model_port *port, struct err *err)
+prepare_socket(struct model *m, struct model_port *port, struct dp_socket_access *access,
+	       struct err *err)
 {
-	struct dp_port_config config = {
-		.bridge = port->bridge->id,
-		.rules = port->set.rules,
-		.queues = port->set.queues,
-		.client = port->set.client,
-		.library = uses_library(m, &port->set),
-		.incoming = port->set.incoming || port->guest_left,
-		.features = port->features,
-	};
 	char path[DP_PATH_SIZE];
 	int rc;
 
@@ -94,24 +81,55 @@ open_guest_port(struct model *m, struct model_port *port, struct err *err)
 	memcpy(port->set.socket, path, sizeof(path));
 	rc = check_path_free(m, port, err);
 	if (rc == 0)
-		rc = settings_access(&port->set, &m->socket_access, &config.access, err);
+		rc = settings_access(&port->set, &m->socket_access, access, err);
 	if (rc == 0 && !port->set.client)
 		rc = sockpath_clear(port->set.socket, err);
+	return rc;
+}
+
+/* Connects from now on, as soon as there is who listens; `id` is new. Returns it. */
+static int
+keep_connected(struct model *m, const struct model_port *port, int id, struct err *err)
+{
+	if (!port->set.client ||
+	    reconnect_add(m->reconnect, id, port->set.socket, port->is_uplink) == 0)
+		return id;
+	dp_port_del(id);
+	return err_set(err, ENOMEM, "no-memory", "no memory for a port");
+}
+
+static bool
+uses_library(const struct model *m, const struct port_settings *set)
+{
+	return set->datapath == DATAPATH_STANDARD ? m->library : set->datapath == DATAPATH_LIBRARY;
+}
+
+/* Also an uplink that is such a port. */
+static int
+open_guest_port(struct model *m, struct model_port *port, unsigned int queues, struct err *err)
+{
+	struct dp_port_config config = {
+		.bridge = port->bridge->id,
+		.rules = port->set.rules,
+		.queues = queues,
+		.client = port->set.client,
+		.library = uses_library(m, &port->set),
+		.incoming = port->set.incoming || port->guest_left,
+		.uplink = port->is_uplink,
+		.features = port->features,
+	};
+	int rc;
+
+	rc = prepare_socket(m, port, &config.access, err);
 	if (rc < 0)
 		return rc;
-	place(m, port, port->set.queues);
+	place(m, port, queues);
 	memcpy(config.lcore, port->lcore, sizeof(config.lcore));
 	config.node = port->set.node >= 0 ? port->set.node : m->lcore[port->lcore[0] - 1].node;
 	memcpy(config.name, port->set.name, sizeof(config.name));
 	memcpy(config.path, port->set.socket, sizeof(config.path));
 	rc = dp_port_add(&config, err);
-	if (rc < 0)
-		return rc;
-	if (port->set.client && reconnect_add(m->reconnect, rc, port->set.socket) < 0) {
-		dp_port_del(rc);
-		return err_set(err, ENOMEM, "no-memory", "no memory for a port");
-	}
-	return rc;
+	return rc < 0 ? rc : keep_connected(m, port, rc, err);
 }
 
 static int
@@ -120,13 +138,36 @@ open_uplink(struct model *m, struct model_port *port, struct err *err)
 	struct dp_uplink_config config = {
 		.bridge = port->bridge->id,
 		.rules = port->set.rules,
+		.queues = port->set.queues,
 	};
 	struct dp_port_info info;
 	int id;
 
-	/* How many queues it has is known when it is open; the lcores in the order in which they
-	 * should get one serve any number. */
+	if (dp_uplink_parse(port->set.devargs, &config.socket, err) < 0)
+		return -EINVAL;
+	memcpy(port->set.socket, config.socket.path, sizeof(port->set.socket));
+	port->set.client = port->set.socket[0] && !config.socket.listens;
+	if (config.socket.kind != DP_UPLINK_DEVICE && config.queues > config.socket.queues)
+		return err_set_param(err, ENOTSUP, "queues-refused", "queues",
+				     "devargs make uplink %s with %u queue pair%s, not %u: say"
+				     " queues=%u there, too",
+				     port->set.name, config.socket.queues,
+				     config.socket.queues == 1 ? "" : "s", config.queues,
+				     config.queues);
+	if (config.socket.kind == DP_UPLINK_BACK_END)
+		return open_guest_port(m, port,
+				       config.queues ? config.queues : config.socket.queues, err);
+	/* Where others listen is theirs to say. */
+	if (config.socket.listens) {
+		if (prepare_socket(m, port, &config.access, err) < 0)
+			return -EINVAL;
+		memcpy(config.socket.path, port->set.socket, sizeof(config.socket.path));
+	}
+	/* How many queues it has, with those to send on, is known when it is open; the lcores in the
+	 * order in which they should get one serve any number. */
 	config.n_lcore = m->n_lcores < DP_QUEUES_MAX ? m->n_lcores : DP_QUEUES_MAX;
+	if (config.n_lcore < config.queues)
+		config.n_lcore = config.queues;
 	place(m, port, config.n_lcore);
 	memcpy(config.lcore, port->lcore, sizeof(config.lcore));
 	memcpy(config.name, port->set.name, sizeof(config.name));
@@ -138,13 +179,14 @@ open_uplink(struct model *m, struct model_port *port, struct err *err)
 	port->n_lcores = info.n_queues;
 	for (unsigned int i = 0; i < info.n_queues; i++)
 		port->lcore[i] = info.queue[i].lcore;
-	return id;
+	return keep_connected(m, port, id, err);
 }
 
 int
 model_port_open(struct model *m, struct model_port *port, struct err *err)
 {
-	int id = port->is_uplink ? open_uplink(m, port, err) : open_guest_port(m, port, err);
+	int id = port->is_uplink ? open_uplink(m, port, err) :
+				   open_guest_port(m, port, port->set.queues, err);
 
 	if (id < 0)
 		return id;
@@ -167,7 +209,7 @@ port_close(struct model *m, struct model_port *port)
 	rc = dp_port_del(port->id);
 	if (rc < 0) {
 		if (port->set.client)
-			reconnect_add(m->reconnect, port->id, port->set.socket);
+			reconnect_add(m->reconnect, port->id, port->set.socket, port->is_uplink);
 		return rc;
 	}
 	m->port_of_id[port->id] = NULL;
@@ -364,7 +406,7 @@ model_port_change(struct model *m, struct model_port *port, const struct port_se
 	if (rc == 0)
 		rc = model_save(m, err);
 	if (rc == 0)
-		log_info("port %s: new settings", port->set.name);
+		log_info("%s %s: new settings", kind(port), port->set.name);
 	else
 		change_back(port, &old, lcore);
 	return rc;

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/log.h"
@@ -19,6 +21,9 @@
 
 /* A guest that has bound its socket listens a moment later: so many tries are a millisecond apart. */
 #define HURRIED_TRIES 20
+
+/* Between bind() and listen() there are microseconds: so old a socket that refuses was left behind. */
+#define STALE_S 1
 
 /* A file may appear under its name by bind() or rename(). */
 #define WATCHED (IN_CREATE | IN_MOVED_TO | IN_ATTRIB)
@@ -31,6 +36,9 @@ struct client {
 	unsigned int backoff_ms;
 	unsigned int tries; /* at BACKOFF_MIN_MS */
 	bool connected;
+	bool clears;
+	ino_t ino; /* of the socket that we were connected to, */
+	struct timespec ctim; /* and when it was made; a number may come again */
 	struct event *timer;
 	char path[DP_PATH_SIZE];
 };
@@ -94,6 +102,39 @@ back_off_no_more(struct client *c)
 	c->tries = 0;
 }
 
+/* Notes which socket this is that we are connected to. */
+static void
+note_socket(struct client *c)
+{
+	struct stat st;
+
+	if (lstat(c->path, &st) < 0)
+		return;
+	c->ino = st.st_ino;
+	c->ctim = st.st_ctim;
+}
+
+/* The socket refuses: removes it if it was left behind. */
+static void
+clear_stale(const struct client *c)
+{
+	struct timespec now;
+	struct stat st;
+	bool was_ours;
+
+	if (!c->clears || lstat(c->path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	was_ours = st.st_ino == c->ino && !memcmp(&st.st_ctim, &c->ctim, sizeof(c->ctim));
+	if (!was_ours && now.tv_sec - st.st_ctim.tv_sec <= STALE_S)
+		return;
+	if (unlink(c->path) == 0)
+		log_notice("%s was left behind by who listened there; removed", c->path);
+	else
+		log_warning("%s was left behind by who listened there, and cannot be removed: %s",
+			    c->path, strerror(errno));
+}
+
 static void
 try_connect(struct client *c)
 {
@@ -106,6 +147,7 @@ try_connect(struct client *c)
 	rc = dp_port_connect(c->port);
 	if (rc == 0 || rc == -EALREADY) {
 		c->connected = true;
+		note_socket(c);
 		evtimer_del(c->timer);
 		return;
 	}
@@ -115,6 +157,7 @@ try_connect(struct client *c)
 		schedule(c, BACKOFF_MAX_MS);
 		return;
 	}
+	clear_stale(c);
 	if (c->tries < HURRIED_TRIES) {
 		c->tries++;
 		schedule(c, BACKOFF_MIN_MS);
@@ -230,7 +273,7 @@ reconnect_destroy(struct reconnect *r)
 }
 
 int
-reconnect_add(struct reconnect *r, int port, const char *path)
+reconnect_add(struct reconnect *r, int port, const char *path, bool clears)
 {
 	struct client *c = calloc(1, sizeof(*c));
 
@@ -243,6 +286,7 @@ reconnect_add(struct reconnect *r, int port, const char *path)
 	}
 	c->owner = r;
 	c->port = port;
+	c->clears = clears;
 	c->backoff_ms = BACKOFF_MIN_MS;
 	snprintf(c->path, sizeof(c->path), "%s", path);
 	LIST_INSERT_HEAD(&r->clients, c, link);

@@ -3,6 +3,7 @@
 #define CONTROL_RECONNECT_H
 
 #include <event2/event.h>
+#include <stdbool.h>
 
 #include "numa/err.h"
 
@@ -20,8 +21,12 @@ struct reconnect;
 struct reconnect *reconnect_create(struct event_base *base, struct err *err);
 void reconnect_destroy(struct reconnect *r);
 
-/* Takes care of the port from now on; tries before it returns. Errors: -ENOMEM. */
-int reconnect_add(struct reconnect *r, int port, const char *path);
+/*
+ * Takes care of the port from now on; tries before it returns. `clears`: a socket that nobody listens on is removed,
+ * for who is to listen there again and would be in his own way: OVS-DPDK does not do that after a crash, QEMU does.
+ * Errors: -ENOMEM.
+ */
+int reconnect_add(struct reconnect *r, int port, const char *path, bool clears);
 
 /* The port goes away. Nothing happens if it was never added. */
 void reconnect_del(struct reconnect *r, int port);

@@ -209,6 +209,9 @@ add_common(json_t *o, const struct daemon *d, const struct model_port *port,
 		json_object_set_new(o, "vlan", json_null());
 	if (!json_object_get(o, "trunks"))
 		json_object_set_new(o, "trunks", json_null());
+	if (!json_object_get(o, "vlan_mode"))
+		json_object_set_new(o, "vlan_mode",
+				    json_string(port->set.rules.vlans.vlan ? "access" : "trunk"));
 	json_object_set_new(o, "state", json_string(report_state(port, info)));
 	if (port->id < 0)
 		json_object_set_new(o, "failure", json_string(port->failure.message));
@@ -240,7 +243,8 @@ report_port(const struct daemon *d, const struct model_port *port)
 	json_object_set_new(o, "memory_bytes", json_integer((json_int_t)info.memory_bytes));
 	json_object_set_new(o, "features", report_features(info.negotiated));
 	json_object_set_new(o, "features_offered", json_sprintf("0x%" PRIx64, port->features));
-	json_object_set_new(o, "owner", json_string("rpc"));
+	if (!port->set.owner[0])
+		json_object_set_new(o, "owner", json_string("rpc"));
 	return o;
 }
 
@@ -267,7 +271,10 @@ report_uplink(const struct daemon *d, const struct model_port *port)
 
 	read_info(port, &info);
 	add_common(o, d, port, &info);
+	json_object_set_new(o, "owner", json_string(*port->set.owner ? port->set.owner : "rpc"));
 	json_object_set_new(o, "driver", json_string(info.driver));
+	if (info.failure)
+		json_object_set_new(o, "failure", json_string(info.failure));
 	json_object_set_new(o, "node", int_or_null(info.node));
 	json_object_set_new(o, "link_mbps",
 			    info.link_mbps ? json_integer(info.link_mbps) : json_null());

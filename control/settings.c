@@ -26,19 +26,79 @@ number(const json_t *params, const char *name, long long standard)
 	return value ? json_integer_value(value) : standard;
 }
 
-static void
-trunks_of(const json_t *list, struct dp_vlans *vlans)
+static const char *const vlan_modes[] = {
+	[DP_VLANS_TRUNK] = "trunk",
+	[DP_VLANS_ACCESS] = "access",
+	[DP_VLANS_NATIVE_TAGGED] = "native-tagged",
+	[DP_VLANS_NATIVE_UNTAGGED] = "native-untagged",
+};
+
+static bool
+is_native(const struct dp_vlans *vlans)
 {
+	return vlans->mode == DP_VLANS_NATIVE_TAGGED || vlans->mode == DP_VLANS_NATIVE_UNTAGGED;
+}
+
+static enum dp_vlan_mode
+vlan_mode_of(const json_t *vlan, const char *word)
+{
+	enum dp_vlan_mode mode = vlan ? DP_VLANS_ACCESS : DP_VLANS_TRUNK;
+
+	for (size_t i = 0; word && i < sizeof(vlan_modes) / sizeof(vlan_modes[0]); i++)
+		if (!strcmp(word, vlan_modes[i]))
+			mode = i;
+	return mode;
+}
+
+static int
+check_vlans(const struct dp_vlans *vlans, bool has_mode, const json_t *trunks, struct err *err)
+{
+	const char *word = vlan_modes[vlans->mode];
+
+	if (vlans->mode == DP_VLANS_ACCESS && trunks)
+		return REFUSE("trunks", err,
+			      has_mode ? "trunks are not for vlan_mode access: leave them out, or"
+					 " choose native-tagged or native-untagged" :
+					 "give vlan (access port) or trunks, not both; or with both"
+					 " vlan_mode native-tagged or native-untagged");
+	if (vlans->mode == DP_VLANS_TRUNK && vlans->vlan)
+		return REFUSE("vlan", err,
+			      "vlan is not for vlan_mode trunk: leave it out, or choose access,"
+			      " native-tagged or native-untagged");
+	if (vlans->mode != DP_VLANS_TRUNK && !vlans->vlan)
+		return REFUSE("vlan_mode", err, "vlan_mode %s needs a vlan: give it too", word);
+	if (is_native(vlans) && vlans->trunks[0] & 1)
+		return REFUSE("trunks", err,
+			      "trunks must not have 0 with vlan_mode %s, as untagged frames are in"
+			      " the native VLAN",
+			      word);
+	return 0;
+}
+
+/* The three are one setting: who gives one gives all of it. */
+static int
+change_vlans(const json_t *params, struct dp_vlans *vlans, struct err *err)
+{
+	const json_t *vlan = json_object_get(params, "vlan");
+	const json_t *trunks = json_object_get(params, "trunks");
+	const char *word = json_string_value(json_object_get(params, "vlan_mode"));
 	size_t i;
 	json_t *value;
 
-	*vlans = (struct dp_vlans){.all = json_array_size(list) == 0};
-	json_array_foreach(list, i, value)
+	if (!vlan && !trunks && !word)
+		return 0;
+	*vlans = (struct dp_vlans){
+		.mode = vlan_mode_of(vlan, word),
+		.vlan = json_integer_value(vlan),
+	};
+	vlans->all = vlans->mode != DP_VLANS_ACCESS && json_array_size(trunks) == 0;
+	json_array_foreach(trunks, i, value)
 	{
 		json_int_t id = json_integer_value(value);
 
 		vlans->trunks[id / 64] |= UINT64_C(1) << id % 64;
 	}
+	return check_vlans(vlans, word, trunks, err);
 }
 
 static void
@@ -55,6 +115,7 @@ macs_of(const json_t *value, struct dp_rules *rules)
 }
 
 #define BIT_PER_S_OF_MBPS 1000000
+#define BIT_PER_S_OF_KBPS 1000
 #define BITS_OF_KB 1000
 
 static const char *const storm_names[DP_STORMS] = {
@@ -80,11 +141,16 @@ change_limits(const json_t *params, struct dp_limits *limits, struct err *err)
 	bool burst_is_standard =
 		!limits->rate_bps || limits->burst_bits == standard_burst_bits(limits->rate_bps);
 
-	limits->rate_bps = BIT_PER_S_OF_MBPS *
-			   number(params, "rate_mbps", limits->rate_bps / BIT_PER_S_OF_MBPS);
+	if (json_object_get(params, "rate_mbps") && json_object_get(params, "rate_kbps"))
+		return REFUSE("rate_kbps", err, "give rate_mbps or rate_kbps, not both");
+	if (json_object_get(params, "rate_mbps"))
+		limits->rate_bps = BIT_PER_S_OF_MBPS * number(params, "rate_mbps", 0);
+	if (json_object_get(params, "rate_kbps"))
+		limits->rate_bps = BIT_PER_S_OF_KBPS * number(params, "rate_kbps", 0);
 	if (burst_kb > 0 && !limits->rate_bps)
 		return REFUSE("burst_kb", err,
-			      "burst_kb belongs to a rate: give a rate_mbps above 0 with it");
+			      "burst_kb belongs to a rate: give a rate_mbps or rate_kbps above 0 with"
+			      " it");
 	if (!limits->rate_bps)
 		limits->burst_bits = 0;
 	else if (burst_kb > 0)
@@ -99,19 +165,13 @@ change_limits(const json_t *params, struct dp_limits *limits, struct err *err)
 int
 settings_change(const json_t *params, struct dp_rules *rules, struct err *err)
 {
-	const json_t *vlan = json_object_get(params, "vlan");
-	const json_t *trunks = json_object_get(params, "trunks");
 	const json_t *mac = json_object_get(params, "mac");
 	const json_t *learn = json_object_get(params, "learn");
 	const char *switching = json_string_value(json_object_get(params, "switching"));
 	bool learn_is_default = rules->learn == !rules->n_macs;
 
-	if (vlan && trunks)
-		return REFUSE("trunks", err, "give vlan (access port) or trunks, not both");
-	if (vlan)
-		rules->vlans = (struct dp_vlans){.access = json_integer_value(vlan)};
-	if (trunks)
-		trunks_of(trunks, &rules->vlans);
+	if (change_vlans(params, &rules->vlans, err) < 0)
+		return -EINVAL;
 	if (mac)
 		macs_of(mac, rules);
 	if (learn)
@@ -152,6 +212,12 @@ check_no_server_socket(const json_t *params, struct err *err)
 	return 0;
 }
 
+unsigned int
+settings_n_pins(const struct port_settings *set)
+{
+	return set->queues ? set->queues : DP_QUEUES_MAX;
+}
+
 int
 settings_change_pins(const json_t *params, struct port_settings *set, struct err *err)
 {
@@ -159,13 +225,17 @@ settings_change_pins(const json_t *params, struct port_settings *set, struct err
 
 	if (!lcore)
 		return 0;
+	if (json_is_array(lcore) && !set->queues)
+		return REFUSE("lcore", err,
+			      "lcore is a list, so queues must say how many there are: give it, or"
+			      " one lcore for all");
 	if (json_is_array(lcore) && json_array_size(lcore) != set->queues)
 		return REFUSE("lcore", err,
-			      "lcore has %zu entries, but the port has %u queue pairs: give one for"
-			      " each (\"auto\" for any lcore), or one for all",
+			      "lcore has %zu entries, but queues is %u: give one for each (\"auto\""
+			      " for any lcore), or one for all",
 			      json_array_size(lcore), set->queues);
 	/* "auto" is no integer, whose value is 0. */
-	for (unsigned int i = 0; i < set->queues; i++)
+	for (unsigned int i = 0; i < settings_n_pins(set); i++)
 		set->pin[i] =
 			json_integer_value(json_is_array(lcore) ? json_array_get(lcore, i) : lcore);
 	return 0;
@@ -211,6 +281,7 @@ settings_of_port(const json_t *params, struct port_settings *set, struct err *er
 		return -EINVAL;
 	copy_text(params, "name", set->name, sizeof(set->name));
 	copy_text(params, "bridge", set->bridge, sizeof(set->bridge));
+	copy_text(params, "owner", set->owner, sizeof(set->owner));
 	copy_text(params, "socket", set->socket, sizeof(set->socket));
 	copy_text(params, "socket_owner", set->socket_owner, sizeof(set->socket_owner));
 	copy_text(params, "socket_group", set->socket_group, sizeof(set->socket_group));
@@ -229,11 +300,14 @@ settings_of_uplink(const json_t *params, struct port_settings *set, struct err *
 	/* Everything beyond a host may be behind an uplink, so it learns. */
 	*set = (struct port_settings){
 		.rules = {.vlans.all = true, .mtu = 1500, .learn = true},
+		.queues = number(params, "queues", 0),
 		.node = -1,
 	};
 	copy_text(params, "name", set->name, sizeof(set->name));
 	copy_text(params, "bridge", set->bridge, sizeof(set->bridge));
 	copy_text(params, "devargs", set->devargs, sizeof(set->devargs));
+	if (settings_change_pins(params, set, err) < 0)
+		return -EINVAL;
 	return settings_change(params, &set->rules, err);
 }
 
@@ -278,28 +352,33 @@ static json_t *
 common_json(const struct port_settings *set)
 {
 	const struct dp_limits *limits = &set->rules.limits;
+	const struct dp_vlans *vlans = &set->rules.vlans;
 	json_t *o = json_pack("{s:s, s:s, s:i}", "name", set->name, "bridge", set->bridge, "mtu",
 			      (int)set->rules.mtu);
 
-	if (set->rules.vlans.access)
-		json_object_set_new(o, "vlan", json_integer(set->rules.vlans.access));
-	else if (!set->rules.vlans.all)
-		json_object_set_new(o, "trunks", trunks_json(&set->rules.vlans));
-	set_number(o, "rate_mbps", limits->rate_bps / BIT_PER_S_OF_MBPS);
+	if (is_native(vlans))
+		json_object_set_new(o, "vlan_mode", json_string(vlan_modes[vlans->mode]));
+	set_number(o, "vlan", vlans->vlan);
+	if (vlans->mode != DP_VLANS_ACCESS && !vlans->all)
+		json_object_set_new(o, "trunks", trunks_json(vlans));
+	if (limits->rate_bps % BIT_PER_S_OF_MBPS)
+		set_number(o, "rate_kbps", limits->rate_bps / BIT_PER_S_OF_KBPS);
+	else
+		set_number(o, "rate_mbps", limits->rate_bps / BIT_PER_S_OF_MBPS);
 	set_number(o, "burst_kb", limits->burst_bits / BITS_OF_KB);
 	for (unsigned int s = 0; s < DP_STORMS; s++)
 		set_number(o, storm_names[s], limits->storm_pps[s]);
 	return o;
 }
 
-/* One number if it is the same for all queue pairs, else a list; nothing where none is pinned. */
+/* One number if it is the same for all queues, else a list; nothing where none is pinned. */
 static void
 set_pins(json_t *o, const struct port_settings *set)
 {
 	json_t *list = json_array();
 	bool any = false, same = true;
 
-	for (unsigned int i = 0; i < set->queues; i++) {
+	for (unsigned int i = 0; i < settings_n_pins(set); i++) {
 		any |= set->pin[i] != 0;
 		same &= set->pin[i] == set->pin[0];
 		json_array_append_new(list, set->pin[i] ? json_integer(set->pin[i]) :
@@ -324,6 +403,7 @@ settings_port_json(const struct port_settings *set)
 
 	json_object_set_new(o, "mac", settings_macs_json(&set->rules));
 	json_object_set_new(o, "mode", json_string(set->client ? "client" : "server"));
+	set_text(o, "owner", set->owner);
 	set_text(o, "socket", set->socket);
 	json_object_set_new(o, "queues", json_integer(set->queues));
 	json_object_set_new(o, "node",
@@ -359,6 +439,8 @@ settings_uplink_json(const struct port_settings *set)
 	json_t *o = common_json(set);
 
 	set_text(o, "devargs", set->devargs);
+	set_number(o, "queues", set->queues);
+	set_pins(o, set);
 	return o;
 }
 

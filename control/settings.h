@@ -18,6 +18,7 @@
 
 struct bridge_settings {
 	char name[DP_NAME_SIZE];
+	char owner[SETTINGS_USER_SIZE]; /* as a port's */
 	unsigned int mac_age_s;
 	unsigned int mac_limit;
 };
@@ -31,7 +32,10 @@ enum settings_datapath {
 struct port_settings {
 	char name[DP_NAME_SIZE];
 	char bridge[DP_NAME_SIZE];
+	char owner[SETTINGS_USER_SIZE]; /* who looks after it; "": whoever asks, "rpc" */
 	struct dp_rules rules;
+	unsigned int queues; /* pairs; an uplink's receive queues, 0: as it comes */
+	uint8_t pin[DP_QUEUES_MAX]; /* lcore that shall poll each queue pair, from 1; 0: any */
 
 	/* an uplink's only */
 	char devargs[DP_DEVARGS_SIZE];
@@ -41,9 +45,7 @@ struct port_settings {
 	bool incoming; /* until its guest has run */
 	enum settings_datapath datapath;
 	char socket[DP_PATH_SIZE]; /* "": the default; canonical once the port is there */
-	unsigned int queues;
 	int node; /* -1: auto */
-	uint8_t pin[DP_QUEUES_MAX]; /* lcore that shall poll each queue pair, from 1; 0: any */
 	char socket_owner[SETTINGS_USER_SIZE]; /* "": not given, as below */
 	char socket_group[SETTINGS_USER_SIZE];
 	char socket_mode[8];
@@ -61,6 +63,9 @@ int settings_of_port(const json_t *params, struct port_settings *set, struct err
 int settings_of_uplink(const json_t *params, struct port_settings *set, struct err *err);
 int settings_change(const json_t *params, struct dp_rules *rules, struct err *err);
 int settings_change_pins(const json_t *params, struct port_settings *set, struct err *err);
+
+/* How many of pin[] count. */
+unsigned int settings_n_pins(const struct port_settings *set);
 
 /* The way back: an object that the functions above would read as the same. NULL: no memory. */
 json_t *settings_bridge_json(const struct bridge_settings *set);

@@ -23,6 +23,16 @@ announce_put(struct port *p, unsigned int slot, const uint8_t mac[6], uint16_t v
 	doze_wake_all();
 }
 
+/* Whether the guest announces itself in the VLAN, 0: without a tag, which is in its access or native
+ * VLAN where it has one. */
+static bool
+announce_is_in(const struct dp_vlans *vlans, uint16_t vlan)
+{
+	if (vlans->vlan != 0 && (vlan == 0 || vlan == vlans->vlan))
+		return vlan == 0;
+	return vlans->all ? vlan == 0 : (vlans->trunks[vlan / 64] & RTE_BIT64(vlan % 64)) != 0;
+}
+
 void
 announce_all(struct port *p)
 {
@@ -31,9 +41,7 @@ announce_all(struct port *p)
 	unsigned int slot, total, pair;
 
 	for (v = 0; v <= DP_VLAN_MAX; v++) {
-		if (rules->vlans.access != 0 || rules->vlans.all ?
-			    v == 0 :
-			    (rules->vlans.trunks[v / 64] & RTE_BIT64(v % 64)) != 0)
+		if (announce_is_in(&rules->vlans, v))
 			vlan[n_vlans++] = v;
 	}
 	total = rules->n_macs * n_vlans;

@@ -48,14 +48,14 @@ deliver_mbufs(struct forward *f, struct forward_out *o, uint16_t pair, struct bu
 {
 	struct port_queue *q = &o->sp->port->queue[pair];
 	const struct port_ops *ops = o->sp->port->ops;
-	bool is_mine = o->sp->owner[pair] == f->lcore, trunk = o->sp->access == 0;
+	bool is_mine = o->sp->owner[pair] == f->lcore;
 	bool keeps = !is_mine || ops->tx_own != NULL;
 	struct rte_mbuf *m[BURST_MAX];
 	uint16_t i, n = 0, put;
 
 	for (i = 0; i < o->n; i++) {
 		struct frame *fr = o->frame[i];
-		bool tag = trunk && fr->vlan != 0;
+		bool tag = fr->vlan != o->sp->untagged;
 
 		m[n] = keeps ? burst_take(b, fr, tag) : burst_mbuf(b, fr, tag);
 		if (likely(m[n] != NULL))
@@ -82,7 +82,7 @@ deliver_capture(const struct forward *f, const struct snap_port *sp, struct fram
 
 	for (i = 0; i < n; i++)
 		capture_frame(sp->capture, f->lcore, true, frame[i],
-			      sp->access == 0 && frame[i]->vlan != 0);
+			      frame[i]->vlan != sp->untagged);
 }
 
 void
@@ -94,7 +94,7 @@ deliver(struct forward *f, struct forward_out *o, struct port_queue *in, struct 
 	if (unlikely(o->sp->capture != NULL))
 		deliver_capture(f, o->sp, o->frame, o->n);
 	if (likely(p->ops->tx_frames != NULL && o->sp->owner[pair] == f->lcore))
-		p->ops->tx_frames(&p->queue[pair], b, o->frame, o->n, o->as_is, o->sp->access == 0);
+		p->ops->tx_frames(&p->queue[pair], b, o->frame, o->n, o->as_is, o->sp->untagged);
 	else
 		deliver_mbufs(f, o, pair, b);
 }
@@ -110,7 +110,7 @@ deliver_some_mbufs(const struct forward *f, const struct snap_port *to, uint16_t
 	uint16_t i, taken;
 
 	for (i = 0; i < n; i++) {
-		m[i] = burst_take(b, frame[i], to->access == 0 && frame[i]->vlan != 0);
+		m[i] = burst_take(b, frame[i], frame[i]->vlan != to->untagged);
 		if (m[i] == NULL)
 			n = i;
 	}
@@ -148,7 +148,7 @@ deliver_some(const struct forward *f, const struct snap_port *to, uint16_t wante
 	struct port *p = to->port;
 
 	if (p->ops->tx_frames != NULL && to->owner[pair] == f->lcore)
-		p->ops->tx_frames(&p->queue[pair], b, frame, n, false, to->access == 0);
+		p->ops->tx_frames(&p->queue[pair], b, frame, n, false, to->untagged);
 	else
 		n = deliver_some_mbufs(f, to, pair, b, frame, n);
 	if (to->capture != NULL)

@@ -235,7 +235,7 @@ dp_port_add(const struct dp_port_config *config, struct err *err)
 int
 dp_port_connect(int port)
 {
-	return port_vhost_connect(table.port[port]);
+	return table.port[port]->ops->connect(table.port[port]);
 }
 
 int
@@ -419,24 +419,49 @@ dp_event_fd(void)
 	return event_fd();
 }
 
+/* Whether the uplink came up, or went down, since this was asked the last time. */
+static bool
+dp_link_changed(struct port *p)
+{
+	struct dp_port_info info;
+
+	dp_port_info(p->id, &info);
+	if ((info.up && info.connected) == p->link_ctl)
+		return false;
+	p->link_ctl = !p->link_ctl;
+	return true;
+}
+
+static enum dp_event_type
+dp_link_event(const struct port *p)
+{
+	return p->link_ctl ? DP_EVENT_UPLINK_UP : DP_EVENT_UPLINK_DOWN;
+}
+
 /* Few drivers tell of their link by themselves, so all are asked. */
 static void
 dp_check_links(void)
 {
-	struct dp_port_info info;
 	int id;
 
 	for (id = 0; id < DP_PORTS_MAX; id++) {
 		struct port *p = table.port[id];
 
-		if (p == NULL || !p->is_uplink)
-			continue;
-		dp_port_info(id, &info);
-		if (info.connected == p->link_ctl)
-			continue;
-		p->link_ctl = info.connected;
-		event_post(info.connected ? DP_EVENT_UPLINK_UP : DP_EVENT_UPLINK_DOWN, p->id, 0);
+		if (p != NULL && p->is_uplink && dp_link_changed(p))
+			event_post(dp_link_event(p), p->id, 0);
 	}
+}
+
+/* Of an uplink that is a vhost-user port the front-end is the link. Returns whether there is something to tell. */
+static bool
+dp_uplink_event(struct port *p, struct dp_event *event)
+{
+	if (event->type != DP_EVENT_PORT_UP && event->type != DP_EVENT_PORT_DOWN)
+		return true;
+	if (!dp_link_changed(p))
+		return false;
+	event->type = dp_link_event(p);
+	return true;
 }
 
 /* Once a second: what the lcores take for the time, what has not been seen for long, links. */
@@ -444,14 +469,12 @@ static void
 dp_tick(void)
 {
 	struct timespec ts;
-	uint32_t now_s;
 	int bridge;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now_s = (uint32_t)ts.tv_sec;
-	if (now_s == fdb_now_s)
+	if ((uint32_t)ts.tv_sec == fdb_now_s)
 		return;
-	fdb_now_s = now_s;
+	fdb_now_s = (uint32_t)ts.tv_sec;
 	for (bridge = 0; bridge < DP_BRIDGES_MAX; bridge++) {
 		if (table.fdb[bridge] != NULL)
 			fdb_age(table.fdb[bridge]);
@@ -497,16 +520,20 @@ dp_poll(struct dp_event *event)
 {
 	struct event_mac mac;
 	struct timespec ts;
+	struct port *p;
 	unsigned int i;
 
 	dp_tick();
+	port_uplink_poll();
 	for (i = 0; i < DP_POLL_MACS; i++) {
 		switch (event_take(event, &mac)) {
 		case EVENT_UP:
 			/* It has all that it needs; librte_vhost would have liked it on another node. */
 			if (event->type == DP_EVENT_PORT_UP)
 				memory_watch();
-			if (migration_event(event))
+			p = table.port[event->port];
+			if (p != NULL && p->is_uplink ? dp_uplink_event(p, event) :
+							migration_event(event))
 				return true;
 			continue;
 		case EVENT_NONE:

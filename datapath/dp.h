@@ -111,11 +111,20 @@ void dp_bridge_macs(int bridge, void (*visit)(const struct dp_mac_entry *entry, 
 
 /* ---- ports and uplinks ------------------------------------------------------------------- */
 
-/* Which VLANs a port carries, and how. */
+enum dp_vlan_mode {
+	DP_VLANS_TRUNK, /* with tags; frames without one are in VLAN 0 */
+	DP_VLANS_ACCESS, /* without tags, in one VLAN inside */
+	DP_VLANS_NATIVE_TAGGED, /* a trunk; frames that come in without tag are in its native VLAN */
+	DP_VLANS_NATIVE_UNTAGGED, /* and those of the native VLAN leave without tag, too */
+};
+
+/* Which VLANs a port carries, and how: as Open vSwitch has it. */
 struct dp_vlans {
-	uint16_t access; /* 1..4094: untagged on the port, in this VLAN inside; 0: a trunk */
-	bool all; /* trunk of every VLAN, untagged frames (VLAN 0) too */
-	uint64_t trunks[64]; /* else one bit a VLAN id; bit 0: untagged frames */
+	enum dp_vlan_mode mode;
+	uint16_t vlan; /* 1..4094: of an access port, or the native one; 0: a trunk */
+	bool all; /* every VLAN; without a native one VLAN 0, too; not of an access port */
+	/* Else one bit a VLAN id. A native VLAN is always carried, and VLAN 0 beside it never is. */
+	uint64_t trunks[64];
 };
 
 /* Floods that storm control tells apart, by what the destination address is. */
@@ -166,18 +175,39 @@ struct dp_port_config {
 	bool client; /* sluice connects to the guest's socket (QEMU "server=on") */
 	bool library; /* its rings are handled by librte_vhost's burst functions, not by our own */
 	bool incoming; /* silent until its guest runs: see dp_port_drain() */
+	bool uplink; /* its bridge's way out: what is at the other end is no guest, but a switch */
 	char path[DP_PATH_SIZE]; /* canonical; checked by the caller */
 	uint64_t features; /* virtio features to offer; 0: dp_vhost_features() */
 	struct dp_socket_access access;
 };
+
+/* What an uplink is made of. */
+enum dp_uplink_kind {
+	DP_UPLINK_DEVICE, /* of DPDK, there as long as the uplink */
+	DP_UPLINK_FRONT_END, /* net_virtio_user on a socket: comes and goes with its back-end */
+	DP_UPLINK_BACK_END, /* net_vhost: DPDK has a driver of that name; ours is a dp_port_add() with `uplink` */
+};
+
+struct dp_uplink_socket {
+	enum dp_uplink_kind kind;
+	bool listens; /* we do; else we connect */
+	unsigned int queues; /* pairs */
+	char path[DP_PATH_SIZE];
+};
+
+/* Reads that out of devargs; only a device has no socket. Errors: -EINVAL (code "bad-devargs"). */
+int dp_uplink_parse(const char *devargs, struct dp_uplink_socket *s, struct err *err);
 
 struct dp_uplink_config {
 	char name[DP_NAME_SIZE];
 	int bridge;
 	struct dp_rules rules;
 	char devargs[DP_DEVARGS_SIZE];
-	uint8_t lcore[DP_QUEUES_MAX]; /* lcore of rx queue i, round robin where there are more */
+	unsigned int queues; /* receive queues; 0: one for each lcore, as far as it has them */
+	uint8_t lcore[DP_QUEUES_MAX]; /* lcore of queue pair i, round robin where there are more */
 	unsigned int n_lcore; /* how many of lcore[] are set, 1.. */
+	struct dp_uplink_socket socket; /* of a front-end; path canonical where it listens */
+	struct dp_socket_access access;
 };
 
 /*
@@ -189,13 +219,14 @@ struct dp_uplink_config {
 int dp_port_add(const struct dp_port_config *config, struct err *err);
 
 /*
- * Tries once to connect a client port. Errors: -ENOENT and -ECONNREFUSED (nobody there yet: try
+ * Tries once to connect a client port, or an uplink that is a front-end. Errors: -ENOENT and -ECONNREFUSED (nobody there yet: try
  * again), -ENOTSOCK, -EPERM (the peer's uid), -EALREADY (connected). Never waits for the peer.
  */
 int dp_port_connect(int port);
 
 /* Returns the id. Errors: -ENODEV (code "no-such-device"), -EINVAL ("bad-devargs"), -EBUSY
- * ("device-in-use"), -ENOTSUP ("mtu-refused"), -EIO ("device-refused"), -ENOSPC, -ENOMEM.
+ * ("device-in-use"), -ENOTSUP ("mtu-refused", "queues-refused"), -EIO ("device-refused"), -ENOSPC,
+ * -ENOMEM.
  * May wait: for the device, and one grace period. */
 int dp_uplink_add(const struct dp_uplink_config *config, struct err *err);
 
@@ -256,7 +287,10 @@ struct dp_port_info {
 	unsigned int n_queues;
 	struct dp_queue_info queue[DP_QUEUES_MAX];
 	uint32_t link_mbps; /* uplinks */
+	struct dp_mac mac; /* uplinks: the device's; all 0: it has none, or is away */
 	char driver[32]; /* uplinks: "net_af_packet" */
+	const char *
+		failure; /* uplinks: why there is no device though its back-end came; NULL: nothing */
 };
 
 void dp_port_info(int port, struct dp_port_info *info);
@@ -424,7 +458,8 @@ void dp_port_announce(int port);
 
 enum dp_event_type {
 	DP_EVENT_PORT_CONNECTED, /* value: the peer's uid */
-	DP_EVENT_PORT_DISCONNECTED, /* the front-end is gone; a client port wants dp_port_connect() */
+	/* The front-end (of an uplink that is one: the back-end) is gone; who connects wants dp_port_connect(). */
+	DP_EVENT_PORT_DISCONNECTED,
 	DP_EVENT_PORT_UP, /* rings run; value: negotiated features */
 	DP_EVENT_PORT_ARRIVED, /* its guest has come from elsewhere, and its MACs are known here */
 	DP_EVENT_PORT_DOWN, /* rings stopped */
@@ -435,6 +470,7 @@ enum dp_event_type {
 	DP_EVENT_MAC_LIMIT, /* port: the bridge's id; its table, or a port's share, is full */
 	DP_EVENT_UPLINK_UP,
 	DP_EVENT_UPLINK_DOWN,
+	DP_EVENT_UPLINK_REFUSED, /* its back-end came, but the device could not be made: dp_port_info.failure */
 	DP_EVENT_PORT_DRAINED, /* value: frames of the guest that were forwarded meanwhile */
 	DP_EVENT_PORT_PARKING, /* the guest is away, and what is for it is kept from now on */
 	DP_EVENT_PORT_UNPARKED, /* value: parked frames that went to the guest */

@@ -2,6 +2,7 @@
 #include "datapath/eal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -139,6 +141,8 @@ eal_build_args(const struct dp_config *config)
 	ret |= eal_add("--log-level=lib.eal:%s", config->debug ? "info" : "error");
 	/* What a guest does wrong is told as an event; the library would say it again, per message. */
 	ret |= eal_add("--log-level=lib.vhost.*:%s", config->debug ? "info" : "critical");
+	/* That a back-end is gone; uplink_socket.c sees it, and the driver says it for each thing that it does then. */
+	ret |= eal_add("--log-level=pmd.net.virtio.driver:%s", config->debug ? "info" : "critical");
 	if (config->eal_args != NULL)
 		ret |= eal_add_words(config->eal_args);
 	return ret == 0 ? 0 : -EINVAL;
@@ -236,11 +240,33 @@ eal_no_memory(const struct dp_config *config, struct err *err)
 			     MEMORY_REFUSED);
 }
 
+/*
+ * The kernel makes the table of descriptors larger when the 64th, 256th ... is opened, and waits meanwhile, 10 ms
+ * and more, for all CPUs to have let go of the old one if the process has threads: each of them would be a guest that is
+ * served late, and all those behind it. Now there are none.
+ */
+#define EAL_FDS_MAX 16384 /* 1,024 guests with two rings each, and more; 8 bytes each */
+
+static void
+eal_widen_fd_table(void)
+{
+	struct rlimit limit;
+	int fd;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC,
+		   (int)RTE_MIN(limit.rlim_cur, (rlim_t)EAL_FDS_MAX) - 1);
+	if (fd >= 0)
+		close(fd);
+}
+
 int
 eal_start(const struct dp_config *config, struct err *err)
 {
 	int error;
 
+	eal_widen_fd_table();
 	if (eal_build_args(config) < 0)
 		return err_set_param(err, EINVAL, "bad-eal-args", "eal",
 				     "the EAL arguments are too many (at most %d)", EAL_ARGS_MAX);

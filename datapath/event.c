@@ -2,6 +2,7 @@
 #include "datapath/event.h"
 
 #include <errno.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,12 +18,13 @@
 static struct {
 	struct rte_ring *ring; /* of struct dp_event */
 	struct rte_ring *mac_ring; /* of struct event_mac */
-	int fd;
+	int fd; /* an eventfd, */
+	int epoll_fd; /* which is watched with those of event_watch() */
 	uint64_t mac_wake_cycles; /* of a millisecond */
 	_Atomic uint64_t mac_woken_tsc; /* when a sender woke the reader last; writers: lcores */
 	_Atomic bool woken; /* the fd is readable, or about to be */
 	_Atomic bool lost; /* there was no room for an event */
-} event = {.fd = -1};
+} event = {.fd = -1, .epoll_fd = -1};
 
 static int64_t
 event_now_ns(void)
@@ -42,10 +44,12 @@ event_create(void)
 					      EVENT_MAC_RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
 	event.mac_wake_cycles = rte_get_tsc_hz() / 1000;
 	event.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (event.ring == NULL || event.mac_ring == NULL || event.fd < 0) {
+	event.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (event.ring == NULL || event.mac_ring == NULL || event.fd < 0 || event.epoll_fd < 0) {
 		event_destroy();
 		return -ENOMEM;
 	}
+	event_watch(event.fd, EPOLLIN);
 	return 0;
 }
 
@@ -59,12 +63,30 @@ event_destroy(void)
 	if (event.fd >= 0)
 		close(event.fd);
 	event.fd = -1;
+	if (event.epoll_fd >= 0)
+		close(event.epoll_fd);
+	event.epoll_fd = -1;
 }
 
 int
 event_fd(void)
 {
-	return event.fd;
+	return event.epoll_fd;
+}
+
+void
+event_watch(int fd, uint32_t events)
+{
+	struct epoll_event what = {.events = events, .data.fd = fd};
+
+	if (epoll_ctl(event.epoll_fd, EPOLL_CTL_MOD, fd, &what) < 0)
+		epoll_ctl(event.epoll_fd, EPOLL_CTL_ADD, fd, &what);
+}
+
+void
+event_ignore(int fd)
+{
+	epoll_ctl(event.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
 static void

@@ -18,6 +18,11 @@ int event_create(void);
 void event_destroy(void);
 int event_fd(void);
 
+/* Has event_fd() be readable as long as fd has one of the epoll events, instead of those that were asked for
+ * before; and no more. Before it is closed. Thread: control. */
+void event_watch(int fd, uint32_t events);
+void event_ignore(int fd);
+
 /* Thread: any. */
 void event_post(enum dp_event_type type, uint16_t port, uint64_t value);
 

@@ -25,14 +25,12 @@ forward_ingress_vlan(const struct snap_port *in, struct frame *fr)
 	 * behind it would come to light there, and name a VLAN that was never checked. */
 	if (unlikely(vlan == 0 && fr->tagged && frame_is_tagged_twice(fr)))
 		return false;
-	if (in->access == 0) {
-		fr->vlan = vlan;
-		return vlan <= DP_VLAN_MAX && snap_port_has_vlan(in, vlan);
+	if (vlan == 0 && in->pvid != 0) {
+		frame_set_vlan(fr, in->pvid);
+		return true;
 	}
-	if (vlan != 0)
-		return false;
-	frame_set_vlan(fr, in->access);
-	return true;
+	fr->vlan = vlan;
+	return vlan <= DP_VLAN_MAX && !in->access && snap_port_has_vlan(in, vlan);
 }
 
 /*
@@ -136,9 +134,10 @@ forward_divide(const struct snap_port *in, struct burst *b, struct forward_run *
 
 		forward_begin_run(&run[n_runs], in, &b->frame[i], i);
 		vlan = b->frame[i].vlan;
-		/* With an access VLAN the head of a frame with a priority tag was changed. */
+		/* Where untagged frames have a VLAN, the head of one with a priority tag was changed. */
 		while (++i < n && forward_is_same(&same, &b->frame[i]) &&
-		       (same.marks == 0 || !b->frame[i].tagged || in->access == 0))
+		       (same.marks == 0 || in->pvid == 0 || !b->frame[i].tagged ||
+			frame_tag_vlan(&b->frame[i]) != 0))
 			b->frame[i].vlan = vlan;
 		run[n_runs++].end = i;
 	} while (i < n);
@@ -275,7 +274,7 @@ forward_flood(struct forward *f, const struct snap_port *in, const struct snap_p
 	for (k = 0; k < n; k++) {
 		const struct snap_port *out = list[k];
 
-		if (out == in || !snap_port_has_vlan(out, fr->vlan))
+		if (out == in || !snap_port_takes(out, fr))
 			continue;
 		if ((in->vepa && !out->is_uplink) || (out->vepa && !in->is_uplink))
 			continue;
@@ -321,7 +320,7 @@ forward_find_way(struct forward *f, const struct snapshot *snap, const struct sn
 	out = in->vepa ? NULL : forward_lookup(snap, in, to, run->dst_key, run->dst_hash, &value);
 	if (unlikely(out == NULL || (out->vepa && !in->is_uplink)))
 		way->flood = DP_STORM_UNKNOWN;
-	else if (unlikely(out == in || !snap_port_has_vlan(out, fr->vlan)))
+	else if (unlikely(out == in || !snap_port_takes(out, fr)))
 		way->drop = DP_IN_NO_OUTPUT;
 	else
 		way->out = forward_out(f, out);
@@ -354,7 +353,7 @@ forward_to_one(const struct snap_port *in, struct burst *b, const struct forward
 	uint64_t refused = count->refused, bytes = 0;
 	uint16_t i, n = out->n;
 
-	out->as_is &= head->marks == 0 && (head->vlan == 0 || out->sp->access != 0);
+	out->as_is &= head->marks == 0 && head->vlan == out->sp->untagged;
 	for (i = run->first; i < run->end; i++) {
 		struct frame *fr = &b->frame[i];
 

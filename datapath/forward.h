@@ -11,7 +11,8 @@
  *  - shorter than its header, from a group address, or a request to cut segments for a group:
  *    bad_frame
  *  - its VLAN: an access port's untagged (or priority-tagged) frames are in its VLAN, a trunk's
- *    in that of their tag, untagged ones in VLAN 0; a VLAN that P does not carry: vlan
+ *    in that of their tag, untagged ones in its native VLAN, or else in VLAN 0; a VLAN that P does
+ *    not carry: vlan
  *  - longer than P's mtu: mtu
  *  - not from one of P's MACs, where it has some, or (P a guest's) from one that was given to
  *    another port: spoof

@@ -254,7 +254,7 @@ park_adopt(struct port_queue *q, unsigned int lcore)
 }
 
 void
-park_keep(struct port_queue *q, struct frame *const *f, uint16_t n, bool trunk)
+park_keep(struct port_queue *q, struct frame *const *f, uint16_t n, uint16_t untagged)
 {
 	uint32_t max = __atomic_load_n(&q->port->park.frames_max, __ATOMIC_RELAXED);
 	uint32_t guest = atomic_load(&q->port->park.guest);
@@ -268,7 +268,7 @@ park_keep(struct port_queue *q, struct frame *const *f, uint16_t n, bool trunk)
 	for (i = 0; i < n; i++) {
 		/* One that comes late may not pass: then those behind it would be before it. */
 		if (atomic_load_explicit(&q->port->park.n, memory_order_relaxed) >= max ||
-		    !park_add(park, f[i], trunk && f[i]->vlan != 0))
+		    !park_add(park, f[i], f[i]->vlan != untagged))
 			continue;
 		atomic_fetch_add_explicit(&q->port->park.n, 1, memory_order_relaxed);
 		park->n++;
@@ -371,13 +371,13 @@ park_redirect(struct forward *f, const struct snapshot *snap, const struct snap_
 	for (i = 0; i < n; i++) {
 		struct frame *fr = &b->frame[i];
 
-		if (from->access != 0)
-			frame_set_vlan(fr, from->access);
+		if (from->access || (fr->vlan == 0 && from->untagged != 0))
+			frame_set_vlan(fr, from->untagged);
 		at = fdb_port_of(from->fdb, fdb_key(frame_eth(fr)->dst_addr.addr_bytes, fr->vlan));
 		/* Its MACs are not known everywhere when it has gone: in another VLAN, nowhere. */
 		if ((at == from->id || at == to->id ||
 		     (at == FDB_NO_PORT && snap_port_has_mac(from, &frame_eth(fr)->dst_addr))) &&
-		    snap_port_has_vlan(to, fr->vlan)) {
+		    snap_port_takes(to, fr)) {
 			park_relay(snap, from, to, fr);
 			number[k] = i;
 			frame[k++] = fr;

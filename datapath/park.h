@@ -142,9 +142,9 @@ void park_adopt(struct port_queue *q, unsigned int lcore);
 /* The opposite, before it gives the pair away. Thread: that lcore. */
 void park_release(struct port_queue *q, unsigned int lcore);
 
-/* Keeps copies of frames, which ask for nothing or for what f->vnet says; `trunk`: with their tags.
+/* Keeps copies of frames, which ask for nothing or for what f->vnet says; `untagged`: see port.h.
  * Counts those that there is no room for. */
-void park_keep(struct port_queue *q, struct frame *const *f, uint16_t n, bool trunk);
+void park_keep(struct port_queue *q, struct frame *const *f, uint16_t n, uint16_t untagged);
 
 /* Fills the empty burst with the first frames that are kept, which stay. Each is as it is to be sent,
  * tag and all. Returns how many. */

@@ -62,12 +62,12 @@ struct port_ops {
 	/* The queue is polled again. May be NULL. */
 	void (*rx_disarm)(struct port_queue *q);
 
-	/* Delivers frames of the burst, from where they lie; `trunk`: with their VLAN tags; `as_is`:
-	 * all of them are in one piece, without tag, and are to go out so, ask for nothing, and are
-	 * not longer than the output's MTU. Counts every one of them, delivered or not. NULL: the
-	 * output wants mbufs. */
+	/* Delivers frames of the burst, from where they lie; with their VLAN tags, but for those of the
+	 * VLAN `untagged`, which may be 0; `as_is`: all of them are in one piece, without tag, and are
+	 * to go out so, ask for nothing, and are not longer than the output's MTU. Counts every one of
+	 * them, delivered or not. NULL: the output wants mbufs. */
 	void (*tx_frames)(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n,
-			  bool as_is, bool trunk);
+			  bool as_is, uint16_t untagged);
 
 	/* Delivers n mbufs that the caller keeps and frees: the output copies. Counts every frame
 	 * of them, delivered or not. An mbuf's ol_flags and lengths say what offloads it asks for
@@ -99,6 +99,9 @@ struct port_ops {
 
 	/* Sets what of the rules the device must know: its MTU. May be NULL. Thread: control. */
 	int (*set_rules)(struct port *p, const struct dp_rules *rules, struct err *err);
+
+	/* As dp_port_connect(). */
+	int (*connect)(struct port *p);
 
 	/* Closes the outside resource and frees the port. No lcore knows it any more.
 	 * Thread: control. */
@@ -154,10 +157,12 @@ port_hold(const struct port *p)
 /* port_vhost.c. The port is not in a snapshot yet. Errors as dp_port_add(). Thread: control. */
 int port_vhost_open(const struct dp_port_config *config, uint16_t id, struct port **port,
 		    struct err *err);
-int port_vhost_connect(struct port *p);
 
 /* port_uplink.c. Errors as dp_uplink_add(). Thread: control. */
 int port_uplink_open(const struct dp_uplink_config *config, uint16_t id, unsigned int n_lcores,
 		     struct port **port, struct err *err);
+
+/* Sees to the sockets of all uplinks. To be called when event_fd() is readable. Thread: control. */
+void port_uplink_poll(void);
 
 #endif

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "datapath/port.h"
+#include "datapath/uplink.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include <rte_alarm.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 
 #include "datapath/event.h"
 #include "datapath/memory.h"
-#include "datapath/mempool.h"
+#include "datapath/rcu.h"
 #include "datapath/stats.h"
 #include "datapath/uplink_device.h"
-#include "datapath/uplink_wake.h"
 #include "datapath/vnet_hdr.h"
 
 /*
@@ -24,32 +25,23 @@
  * frame that had to be cut is still one frame in the counters: sent if all its segments were.
  */
 
-#define UPLINK_DESCRIPTORS 1024 /* of a queue, */
-#define UPLINK_DESCRIPTORS_TOTAL 2048 /* and of all queues of a direction: mempool.c has room */
-#define UPLINK_DESCRIPTORS_MIN 256
-
-/* What a frame of an MTU may have besides: header, two tags, and a CRC on its way in. */
-#define UPLINK_OVERHEAD_BYTES (RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN + RTE_ETHER_CRC_LEN)
-
-#define UPLINK_MTU_ONE_MBUF (uint32_t)(MEMPOOL_DATA_BYTES - UPLINK_OVERHEAD_BYTES)
-
-struct uplink {
-	struct port port;
-	uint16_t dev; /* DPDK's port id */
-	uint16_t n_rx, n_tx; /* queues */
-	unsigned int can; /* enum vnet_can */
-	bool sends_chains; /* takes frames of several mbufs */
-	uint16_t mtu_min, mtu_max; /* that it takes as it is set up */
-	struct rte_mempool *pool;
-	int node; /* of the device */
-	unsigned int claimed; /* descriptors, of the pool */
-	struct uplink_wake wake;
-};
-
 static struct uplink *
 uplink_of(struct port *p)
 {
 	return container_of(p, struct uplink, port);
+}
+
+/* How long all questions may take that the driver asks a back-end while its device is made, or ended: control waits. */
+#define UPLINK_TALK_LIMIT_US 1000000
+
+/* The uplinks with a socket. Thread: control. */
+static LIST_HEAD(, uplink) uplink_sockets = LIST_HEAD_INITIALIZER(uplink_sockets);
+
+/* Whether there is a device to be used, until the end of the round. */
+static inline bool
+uplink_is_live(const struct uplink *u)
+{
+	return likely(atomic_load_explicit(&u->live, memory_order_acquire));
 }
 
 /* ---- lcore ------------------------------------------------------------------------------- */
@@ -62,7 +54,7 @@ uplink_rx(struct port_queue *q, struct burst *b)
 	struct rte_mbuf *in[BURST_MAX];
 	uint16_t i, n, kept = 0;
 
-	if (unlikely(q->index >= u->n_rx))
+	if (!uplink_is_live(u) || unlikely(q->index >= u->n_rx))
 		return;
 	n = rte_eth_rx_burst(u->dev, q->index, in, BURST_MAX);
 	for (i = 0; i < n; i++) {
@@ -88,13 +80,19 @@ uplink_rx(struct port_queue *q, struct burst *b)
 static bool
 uplink_rx_arm(struct port_queue *q, unsigned int lcore)
 {
-	return uplink_wake_arm(&uplink_of(q->port)->wake, q->index, lcore);
+	struct uplink *u = uplink_of(q->port);
+
+	/* Without a device nothing comes; who makes one wakes all lcores. */
+	return !uplink_is_live(u) || uplink_wake_arm(&u->wake, q->index, lcore);
 }
 
 static void
 uplink_rx_disarm(struct port_queue *q)
 {
-	uplink_wake_disarm(&uplink_of(q->port)->wake, q->index);
+	struct uplink *u = uplink_of(q->port);
+
+	if (uplink_is_live(u))
+		uplink_wake_disarm(&u->wake, q->index);
 }
 
 /* Sends m[0..n-1], frees what the device does not take. Returns how many it took. */
@@ -213,6 +211,10 @@ uplink_tx_try(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 	uint16_t mtu = __atomic_load_n(&q->port->mtu, __ATOMIC_RELAXED), i, from = 0;
 	struct uplink_batch batch;
 
+	if (!uplink_is_live(u)) {
+		rte_pktmbuf_free_bulk(m, n);
+		return 0;
+	}
 	batch.n = 0;
 	for (i = 0; i < n; i++) {
 		bool fits = !burst_exceeds_mtu(burst_l3_bytes(m[i]), mtu);
@@ -244,7 +246,10 @@ uplink_tx_try(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 static void
 uplink_tx(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 {
-	stats_add(&q->stats.out_drop[DP_OUT_RING_FULL], n - uplink_tx_try(q, m, n));
+	enum dp_out_drop why =
+		uplink_is_live(uplink_of(q->port)) ? DP_OUT_RING_FULL : DP_OUT_NO_GUEST;
+
+	stats_add(&q->stats.out_drop[why], n - uplink_tx_try(q, m, n));
 }
 
 static bool
@@ -267,32 +272,38 @@ static void
 uplink_info(struct port *p, struct dp_port_info *info)
 {
 	struct uplink *u = uplink_of(p);
-	struct rte_eth_dev_info dev;
+	bool live = uplink_is_live(u);
+	struct rte_ether_addr mac;
 	struct rte_eth_link link;
 	uint16_t i;
 
-	info->up = true;
-	info->connected = uplink_link(u->dev, &link);
-	if (info->connected && link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN)
+	info->up = live;
+	/* To ask a device for its link is to have it look after its connection, which EAL's thread does, too. */
+	info->connected = live && (u->socket != NULL || uplink_link(u->dev, &link));
+	if (info->connected && u->socket == NULL && link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN)
 		info->link_mbps = link.link_speed;
-	info->node = rte_eth_dev_socket_id(u->dev);
+	info->node = live ? rte_eth_dev_socket_id(u->dev) : u->node;
+	if (live && rte_eth_macaddr_get(u->dev, &mac) == 0)
+		memcpy(info->mac.byte, mac.addr_bytes, sizeof(info->mac.byte));
 	for (i = 0; i < p->n_queues; i++) {
 		info->queue[i].node = info->node;
-		info->queue[i].enabled_to_guest = i < u->n_tx;
-		info->queue[i].enabled_from_guest = i < u->n_rx;
+		info->queue[i].enabled_to_guest = live && i < u->n_tx;
+		info->queue[i].enabled_from_guest = live && i < u->n_rx;
 	}
-	if (rte_eth_dev_info_get(u->dev, &dev) == 0)
-		snprintf(info->driver, sizeof(info->driver), "%s", dev.driver_name);
+	snprintf(info->driver, sizeof(info->driver), "%s", u->driver);
+	info->failure = u->failure.message[0] != '\0' ? u->failure.message : NULL;
 }
 
 /* What the device lost on its own account, before it came to us or after we had given it away. */
 static void
 uplink_add_stats(struct port *p, struct dp_stats *sum)
 {
+	struct uplink *u = uplink_of(p);
 	struct rte_eth_stats device;
 	uint64_t lost;
 
-	if (rte_eth_stats_get(uplink_of(p)->dev, &device) != 0)
+	sum->in_drop[DP_IN_NO_MBUF] += u->lost_in;
+	if (!uplink_is_live(u) || rte_eth_stats_get(u->dev, &device) != 0)
 		return;
 	sum->in_drop[DP_IN_NO_MBUF] += device.imissed + device.rx_nombuf;
 	lost = RTE_MIN(device.oerrors, sum->out_packets);
@@ -301,39 +312,45 @@ uplink_add_stats(struct port *p, struct dp_stats *sum)
 }
 
 static int
-uplink_check_mtu(const struct uplink *u, uint16_t mtu, struct err *err)
-{
-	if (mtu >= u->mtu_min && mtu <= u->mtu_max)
-		return 0;
-	return err_set_param(err, ENOTSUP, "mtu-refused", "mtu",
-			     "the device of uplink \"%s\" takes an mtu of %u to %u%s, not %u",
-			     u->port.name, u->mtu_min, u->mtu_max,
-			     u->port.queue == NULL ? "" : " while it runs", mtu);
-}
-
-/* A device without an MTU of its own is content with any. */
-static int
-uplink_set_mtu(const struct uplink *u, uint16_t mtu, struct err *err)
-{
-	int ret = rte_eth_dev_set_mtu(u->dev, mtu);
-
-	if (ret == 0 || ret == -ENOTSUP)
-		return 0;
-	return err_set_param(err, ENOTSUP, "mtu-refused", "mtu",
-			     "the device of uplink \"%s\" refuses mtu %u (%s)", u->port.name, mtu,
-			     rte_strerror(-ret));
-}
-
-static int
 uplink_set_rules(struct port *p, const struct dp_rules *rules, struct err *err)
 {
 	const struct uplink *u = uplink_of(p);
 	int ret;
 
-	if (rules->mtu == p->mtu)
+	if (rules->mtu == p->mtu || !uplink_is_live(u))
 		return 0;
 	ret = uplink_check_mtu(u, rules->mtu, err);
 	return ret < 0 ? ret : uplink_set_mtu(u, rules->mtu, err);
+}
+
+/* The back-end has kept control waiting for too long: whatever is asked now fails. Thread: EAL's interrupt thread. */
+static void
+uplink_talk_cb(void *fd)
+{
+	shutdown((int)(intptr_t)fd, SHUT_RDWR);
+}
+
+static void
+uplink_talk_begin(const struct uplink *u)
+{
+	if (u->socket != NULL)
+		rte_eal_alarm_set(UPLINK_TALK_LIMIT_US, uplink_talk_cb,
+				  (void *)(intptr_t)u->socket->fd);
+}
+
+static void
+uplink_talk_end(const struct uplink *u)
+{
+	if (u->socket != NULL)
+		rte_eal_alarm_cancel(uplink_talk_cb, (void *)(intptr_t)u->socket->fd);
+}
+
+static void
+uplink_end(struct uplink *u)
+{
+	uplink_talk_begin(u);
+	uplink_stop(u);
+	uplink_talk_end(u);
 }
 
 static void
@@ -341,11 +358,83 @@ uplink_close(struct port *p)
 {
 	struct uplink *u = uplink_of(p);
 
-	uplink_wake_close(&u->wake);
-	uplink_device_close(u->dev);
-	mempool_unclaim(u->node, u->claimed);
+	if (uplink_is_live(u))
+		uplink_end(u);
+	if (u->socket != NULL) {
+		LIST_REMOVE(u, link);
+		uplink_socket_close(u->socket);
+		free(u->socket);
+	}
 	rte_free(p->queue);
 	free(u);
+}
+
+/* ---- with a socket ----------------------------------------------------------------------- */
+
+static int
+uplink_connect(struct port *p)
+{
+	struct uplink *u = uplink_of(p);
+
+	return u->socket == NULL ? -EINVAL : uplink_socket_connect(u->socket);
+}
+
+static void
+uplink_tell(struct uplink *u, enum dp_event_type type)
+{
+	u->port.link_ctl = type == DP_EVENT_UPLINK_UP;
+	event_post(type, u->port.id, 0);
+}
+
+/* The back-end has answered: makes the device. */
+static void
+uplink_arrive(struct uplink *u)
+{
+	int ret;
+
+	uplink_talk_begin(u);
+	ret = uplink_start(u, uplink_socket_take(u->socket), &u->failure);
+	uplink_talk_end(u);
+	if (ret == 0) {
+		u->failure.message[0] = '\0';
+		uplink_tell(u, DP_EVENT_UPLINK_UP);
+		return;
+	}
+	uplink_socket_hang_up(u->socket);
+	event_post(DP_EVENT_UPLINK_REFUSED, u->port.id, 0);
+}
+
+/* The back-end is gone, and what lies in the rings with it. */
+static void
+uplink_leave(struct uplink *u)
+{
+	if (uplink_is_live(u)) {
+		atomic_store(&u->live, false);
+		rcu_synchronize();
+		uplink_end(u);
+		uplink_tell(u, DP_EVENT_UPLINK_DOWN);
+	}
+	uplink_socket_hang_up(u->socket);
+	event_post(DP_EVENT_PORT_DISCONNECTED, u->port.id, 0);
+}
+
+void
+port_uplink_poll(void)
+{
+	struct uplink *u;
+
+	LIST_FOREACH(u, &uplink_sockets, link) {
+		switch (uplink_socket_look(u->socket)) {
+		case UPLINK_SOCKET_ANSWERS:
+			uplink_arrive(u);
+			break;
+		case UPLINK_SOCKET_GONE:
+			uplink_leave(u);
+			break;
+		case UPLINK_SOCKET_QUIET:
+			break;
+		}
+	}
 }
 
 static const struct port_ops uplink_ops = {
@@ -358,181 +447,78 @@ static const struct port_ops uplink_ops = {
 	.info = uplink_info,
 	.add_stats = uplink_add_stats,
 	.set_rules = uplink_set_rules,
+	.connect = uplink_connect,
 	.close = uplink_close,
 };
 
 /* ---- open -------------------------------------------------------------------------------- */
 
-/* net_tap only emulates: less than ours, which knows TCP over IPv6. */
-static uint64_t
-uplink_tx_offloads(const struct rte_eth_dev_info *dev)
-{
-	const uint64_t l4 = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
-	uint64_t chains = dev->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-	uint64_t use = chains;
-
-	if (strcmp(dev->driver_name, "net_tap") == 0 || (dev->tx_offload_capa & l4) != l4)
-		return use;
-	use |= l4 | (dev->tx_offload_capa & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
-	if (chains)
-		use |= dev->tx_offload_capa & RTE_ETH_TX_OFFLOAD_TCP_TSO;
-	return use;
-}
-
-static unsigned int
-uplink_can(uint64_t tx_offloads)
-{
-	unsigned int can = 0;
-
-	if (tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
-		can |= VNET_CAN_CSUM;
-	/* An ethdev can't say whether it knows what to do with CWR. */
-	if (tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO)
-		can |= VNET_CAN_TSO4 | VNET_CAN_TSO6;
-	return can;
-}
-
-/* As ethdev itself reckons. */
-static uint32_t
-uplink_device_mtu_max(const struct rte_eth_dev_info *dev)
-{
-	uint32_t overhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
-
-	if (dev->max_mtu != UINT16_MAX && dev->max_rx_pktlen > dev->max_mtu)
-		overhead = dev->max_rx_pktlen - dev->max_mtu;
-	return RTE_MIN(dev->max_mtu, dev->max_rx_pktlen - overhead);
-}
-
-/* Decides on all that depends on what the device can. */
-static void
-uplink_plan(struct uplink *u, const struct rte_eth_dev_info *dev, unsigned int n_lcores,
-	    uint16_t mtu, struct rte_eth_conf *conf)
-{
-	bool is_long = mtu > UPLINK_MTU_ONE_MBUF;
-	bool scatters = dev->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
-	uint32_t mtu_max = RTE_MIN(uplink_device_mtu_max(dev), (uint32_t)DP_MTU_MAX);
-
-	n_lcores = RTE_MIN(n_lcores, (unsigned int)DP_QUEUES_MAX);
-	u->n_rx = RTE_MIN(n_lcores, dev->max_rx_queues);
-	u->n_tx = RTE_MIN(n_lcores, dev->max_tx_queues);
-	conf->txmode.offloads = uplink_tx_offloads(dev);
-	u->can = uplink_can(conf->txmode.offloads);
-	u->sends_chains = conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-	/* Not asked for where it isn't needed: it costs drivers their fastest way. */
-	if (scatters && is_long)
-		conf->rxmode.offloads |= RTE_ETH_RX_OFFLOAD_SCATTER;
-	if ((scatters && !is_long) || !u->sends_chains)
-		mtu_max = RTE_MIN(mtu_max, UPLINK_MTU_ONE_MBUF);
-	u->mtu_min = dev->min_mtu;
-	u->mtu_max = (uint16_t)mtu_max;
-	conf->rxmode.mtu = mtu;
-	if (u->n_rx > 1 && dev->flow_type_rss_offloads != 0) {
-		conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-		conf->rx_adv_conf.rss_conf.rss_hf =
-			dev->flow_type_rss_offloads &
-			(RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
-	}
-}
-
 static int
-uplink_setup_queues(struct uplink *u)
+uplink_create_queues(struct uplink *u, uint16_t n, struct err *err)
 {
-	uint16_t widest = RTE_MAX(u->n_rx, u->n_tx);
-	uint16_t n_rx_desc = RTE_MIN(UPLINK_DESCRIPTORS, UPLINK_DESCRIPTORS_TOTAL / widest);
-	uint16_t n_tx_desc, i;
-	int ret;
-
-	n_rx_desc = RTE_MAX(n_rx_desc, UPLINK_DESCRIPTORS_MIN);
-	n_tx_desc = n_rx_desc;
-	ret = rte_eth_dev_adjust_nb_rx_tx_desc(u->dev, &n_rx_desc, &n_tx_desc);
-	if (ret != 0)
-		return ret;
-	u->claimed = u->n_rx * n_rx_desc + u->n_tx * n_tx_desc;
-	ret = mempool_claim(u->node, u->claimed);
-	if (ret != 0)
-		u->claimed = 0;
-	for (i = 0; i < u->n_rx && ret == 0; i++)
-		ret = rte_eth_rx_queue_setup(u->dev, i, n_rx_desc, u->node, NULL, u->pool);
-	for (i = 0; i < u->n_tx && ret == 0; i++)
-		ret = rte_eth_tx_queue_setup(u->dev, i, n_tx_desc, u->node, NULL);
-	return ret;
-}
-
-/* With receive interrupts, for idle lcores, where the device has them. */
-static int
-uplink_configure(const struct uplink *u, struct rte_eth_conf *conf)
-{
-	conf->intr_conf.rxq = 1;
-	if (rte_eth_dev_configure(u->dev, u->n_rx, u->n_tx, conf) == 0)
-		return 0;
-	conf->intr_conf.rxq = 0;
-	return rte_eth_dev_configure(u->dev, u->n_rx, u->n_tx, conf);
-}
-
-static int
-uplink_start(struct uplink *u, uint16_t mtu, unsigned int n_lcores, struct err *err)
-{
-	struct rte_eth_conf conf = {0};
-	const char *step = "questions";
-	struct rte_eth_dev_info dev;
-	int ret;
-
-	ret = rte_eth_dev_info_get(u->dev, &dev);
-	if (ret < 0)
-		goto refused;
-	uplink_plan(u, &dev, n_lcores, mtu, &conf);
-	ret = uplink_check_mtu(u, mtu, err);
-	if (ret < 0)
-		return ret;
-	step = "configuration";
-	ret = u->n_tx == 0 ? -ENOTSUP : uplink_configure(u, &conf);
-	if (ret < 0)
-		goto refused;
-	step = "queues";
-	ret = uplink_setup_queues(u);
-	if (ret == -ENOSPC)
-		return err_set(err, ENOSPC, "no-space",
-			       "the packet buffers of node %d are taken by other uplinks' queues; "
-			       "remove one of them",
-			       u->node);
-	if (ret < 0)
-		goto refused;
-	ret = uplink_set_mtu(u, mtu, err);
-	if (ret < 0)
-		return ret;
-	step = "promiscuous mode";
-	ret = rte_eth_promiscuous_enable(u->dev);
-	if (ret < 0 && ret != -ENOTSUP)
-		goto refused;
-	step = "start";
-	ret = rte_eth_dev_start(u->dev);
-	if (ret == 0) {
-		uplink_wake_open(&u->wake, u->dev, u->n_rx, conf.intr_conf.rxq);
-		return 0;
-	}
-
-refused:
-	return err_set_param(err, EIO, "device-refused", "devargs",
-			     "the device of uplink \"%s\" refuses its %s (%s); its driver's own "
-			     "message is in the log",
-			     u->port.name, step, rte_strerror(-ret));
-}
-
-static int
-uplink_create_queues(struct uplink *u)
-{
-	uint16_t n = RTE_MAX(u->n_rx, u->n_tx), i;
+	uint16_t i;
 
 	u->port.queue = rte_zmalloc_socket("uplink", n * sizeof(struct port_queue),
 					   RTE_CACHE_LINE_SIZE, memory_node(u->node));
 	if (u->port.queue == NULL)
-		return -ENOMEM;
+		return err_set(err, ENOMEM, "no-memory",
+			       "no memory for the queues of one more uplink");
 	u->port.n_queues = n;
 	for (i = 0; i < n; i++) {
 		u->port.queue[i].port = &u->port;
 		u->port.queue[i].index = i;
 	}
 	return 0;
+}
+
+/* The device will come with the first connection; only how many queues it has is known. */
+static int
+uplink_open_socket(struct uplink *u, const struct dp_uplink_config *config, struct err *err)
+{
+	size_t name = strcspn(config->devargs, ",") + 1;
+	const struct uplink *other;
+	int ret;
+
+	ret = uplink_device_args(config->devargs, config->socket.path, u->devargs, err);
+	if (ret < 0)
+		return ret;
+	LIST_FOREACH(other, &uplink_sockets, link)
+		if (strncmp(other->devargs, u->devargs, name) == 0)
+			return err_set_param(err, EBUSY, "device-in-use", "devargs",
+					     "device \"%.*s\" is that of uplink \"%s\"; a virtual "
+					     "one takes another number",
+					     (int)name - 1, config->devargs, other->port.name);
+	u->node = -1;
+	u->n_lcores = (uint16_t)(config->queues != 0 ? config->queues :
+						       RTE_MIN(u->n_lcores, config->socket.queues));
+	u->n_rx = u->n_tx = u->n_lcores;
+	u->socket = calloc(1, sizeof(*u->socket));
+	if (u->socket == NULL)
+		return err_set(err, ENOMEM, "no-memory", "no memory for one more uplink");
+	ret = uplink_create_queues(u, u->n_lcores, err);
+	if (ret == 0)
+		ret = uplink_socket_open(u->socket, config->socket.path, config->socket.listens,
+					 &config->access, err);
+	if (ret == 0) {
+		LIST_INSERT_HEAD(&uplink_sockets, u, link);
+		return 0;
+	}
+	rte_free(u->port.queue);
+	free(u->socket);
+	return ret;
+}
+
+static int
+uplink_open_device(struct uplink *u, struct err *err)
+{
+	int ret = uplink_start(u, -1, err);
+
+	if (ret < 0)
+		return ret;
+	ret = uplink_create_queues(u, RTE_MAX(u->n_rx, u->n_tx), err);
+	if (ret < 0)
+		uplink_stop(u);
+	return ret;
 }
 
 int
@@ -544,32 +530,20 @@ port_uplink_open(const struct dp_uplink_config *config, uint16_t id, unsigned in
 
 	if (u == NULL)
 		return err_set(err, ENOMEM, "no-memory", "no memory for one more uplink");
-	ret = uplink_device_open(config->devargs, err);
-	if (ret < 0)
-		goto err_free;
-	u->dev = (uint16_t)ret;
-	u->node = rte_eth_dev_socket_id(u->dev);
-	u->pool = mempool_of_node(u->node);
 	u->port.ops = &uplink_ops;
 	u->port.id = id;
 	u->port.is_uplink = true;
 	u->port.mtu = config->rules.mtu;
+	u->n_lcores = (uint16_t)RTE_MIN(n_lcores, (unsigned int)DP_QUEUES_MAX);
+	u->n_asked = (uint16_t)config->queues;
 	snprintf(u->port.name, sizeof(u->port.name), "%s", config->name);
-	ret = uplink_start(u, config->rules.mtu, n_lcores, err);
-	if (ret < 0)
-		goto err_device;
-	ret = uplink_create_queues(u);
+	memcpy(u->devargs, config->devargs, sizeof(u->devargs));
+	ret = config->socket.kind == DP_UPLINK_FRONT_END ? uplink_open_socket(u, config, err) :
+							   uplink_open_device(u, err);
 	if (ret < 0) {
-		err_set(err, ENOMEM, "no-memory", "no memory for the queues of one more uplink");
-		goto err_device;
+		free(u);
+		return ret;
 	}
 	*port = &u->port;
 	return 0;
-
-err_device:
-	uplink_device_close(u->dev);
-	mempool_unclaim(u->node, u->claimed);
-err_free:
-	free(u);
-	return ret;
 }

@@ -161,6 +161,7 @@ port_create(const struct dp_port_config *config, int node, uint16_t id)
 		return NULL;
 	}
 	v->base.ops = config->library ? &library_ops : &direct_ops;
+	v->base.is_uplink = config->uplink;
 	v->library = config->library;
 	snprintf(v->base.name, sizeof(v->base.name), "%s", config->name);
 	for (q = 0; q < v->base.n_queues; q++) {
@@ -216,7 +217,7 @@ destroy:
 	return ret;
 }
 
-int
+static int
 port_vhost_connect(struct port *p)
 {
 	struct port_vhost *v = port_vhost_of(p);
@@ -257,6 +258,8 @@ port_vhost_close(struct port *p)
 
 	vhost_socket_unlink(&v->socket);
 	unregister(v);
+	/* librte_vhost's thread, asleep, holds a connection that was closed, and the front-end would not know. */
+	vhost_doorbell_ring();
 	vhost_guest_delist(v);
 	port_destroy(v);
 }
@@ -327,11 +330,11 @@ port_vhost_info(struct port *p, struct dp_port_info *info)
 	uint32_t connections = atomic_load(&v->connections);
 	uint16_t q;
 
-	info->is_uplink = false;
 	info->connected = atomic_load(&v->conn_vid) >= 0;
 	info->up = v->vid >= 0;
 	info->memory_bytes = port_vhost_bytes(v, info->connected);
 	info->node = node_of_guest(v);
+	snprintf(info->driver, sizeof(info->driver), "%s", v->base.is_uplink ? "vhost-user" : "");
 	info->library = v->library;
 	info->features = v->offered;
 	info->negotiated = info->up ? atomic_load(&v->negotiated) : 0;
@@ -374,6 +377,7 @@ static const struct port_ops direct_ops = {
 	.tx_parked = vring_direct_tx_parked,
 	.tx_ready = port_vhost_tx_ready,
 	.info = port_vhost_info,
+	.connect = port_vhost_connect,
 	.locate = port_vhost_locate,
 	.close = port_vhost_close,
 };
@@ -385,6 +389,7 @@ static const struct port_ops library_ops = {
 	.tx_parked = vring_library_tx_parked,
 	.tx_ready = port_vhost_tx_ready,
 	.info = port_vhost_info,
+	.connect = port_vhost_connect,
 	.locate = port_vhost_locate,
 	.close = port_vhost_close,
 };

@@ -48,6 +48,25 @@ snapshot_fill_limits(struct snap_port *sp, const struct dp_limits *limits)
 }
 
 static void
+snapshot_fill_vlans(struct snap_port *sp, const struct dp_vlans *vlans)
+{
+	sp->access = vlans->mode == DP_VLANS_ACCESS;
+	sp->pvid = vlans->vlan;
+	sp->untagged = vlans->mode == DP_VLANS_NATIVE_TAGGED ? 0 : vlans->vlan;
+	sp->trunk_all = vlans->all && sp->pvid == 0;
+	if (sp->access || sp->trunk_all)
+		return;
+	memcpy(sp->trunks, vlans->trunks, sizeof(sp->trunks));
+	if (sp->pvid == 0)
+		return;
+	if (vlans->all)
+		memset(sp->trunks, 0xff, sizeof(sp->trunks));
+	sp->trunks[sp->pvid / 64] |= RTE_BIT64(sp->pvid % 64);
+	/* What leaves without a tag would be in the native VLAN for who gets it. */
+	sp->trunks[0] &= ~RTE_BIT64(0);
+}
+
+static void
 snapshot_fill_port(struct snap_port *sp, struct port *p, const struct fdb *fdb)
 {
 	const struct dp_rules *rules = &p->rules_ctl;
@@ -57,9 +76,7 @@ snapshot_fill_port(struct snap_port *sp, struct port *p, const struct fdb *fdb)
 	sp->fdb = fdb;
 	sp->id = p->id;
 	sp->bridge = p->bridge_ctl;
-	sp->access = rules->vlans.access;
-	sp->trunk_all = rules->vlans.all;
-	memcpy(sp->trunks, rules->vlans.trunks, sizeof(sp->trunks));
+	snapshot_fill_vlans(sp, &rules->vlans);
 	sp->mtu = rules->mtu;
 	sp->n_macs = (uint16_t)rules->n_macs;
 	memcpy(sp->mac, rules->mac, sizeof(sp->mac));
@@ -84,7 +101,7 @@ snapshot_fill_any(struct snap_port *sp, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		has[sp[i].bridge] |= sp[i].n_macs != 0 && sp[i].access == 0;
+		has[sp[i].bridge] |= sp[i].n_macs != 0 && !sp[i].access;
 	for (i = 0; i < n; i++)
 		sp[i].has_any_macs = has[sp[i].bridge];
 }

@@ -26,9 +26,11 @@ struct snap_port {
 	const struct fdb *fdb;
 	uint16_t n_flood_unknown, n_flood_all;
 	uint16_t id, bridge;
-	uint16_t access; /* VLAN of an access port, 0: trunk */
+	uint16_t pvid; /* VLAN of frames that come in without one; 0: none */
+	uint16_t untagged; /* VLAN whose frames leave without tag; 0 where that is none but VLAN 0 */
 	uint16_t mtu;
 	uint16_t n_macs;
+	bool access; /* in VLAN pvid alone, and tagged frames don't come in */
 	bool trunk_all, learn, vepa, is_uplink;
 	bool incoming; /* its guest has not run yet */
 	bool has_any_macs; /* on its bridge MACs were given that are valid in every VLAN */
@@ -75,9 +77,19 @@ void snapshot_publish(struct snapshot *next);
 static inline bool
 snap_port_has_vlan(const struct snap_port *sp, uint16_t vlan)
 {
-	if (sp->access != 0)
-		return sp->access == vlan;
+	if (sp->access)
+		return sp->pvid == vlan;
 	return sp->trunk_all || (sp->trunks[vlan / 64] & RTE_BIT64(vlan % 64)) != 0;
+}
+
+/* True if the frame may leave by the port. Not where its tag would be taken off between two switches,
+ * and another one behind it come to light: that names a VLAN that was never checked. Thread: any. */
+static inline bool
+snap_port_takes(const struct snap_port *sp, const struct frame *fr)
+{
+	return snap_port_has_vlan(sp, fr->vlan) &&
+	       (likely(!fr->tagged) || sp->access || fr->vlan != sp->untagged ||
+		!frame_is_tagged_twice(fr));
 }
 
 /* Whether the MAC is one of those that its guest was given. */

@@ -39,7 +39,7 @@ table_free_id(void)
 static uint64_t
 table_mac_key(const struct dp_rules *rules, unsigned int i)
 {
-	uint16_t vlan = rules->vlans.access != 0 ? rules->vlans.access : DP_VLAN_ANY;
+	uint16_t vlan = rules->vlans.mode == DP_VLANS_ACCESS ? rules->vlans.vlan : DP_VLAN_ANY;
 
 	return fdb_key(rules->mac[i].byte, vlan);
 }

@@ -3,16 +3,19 @@
 
 #include <errno.h>
 #include <net/if.h>
-#include <poll.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
+#include <rte_alarm.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_kvargs.h>
+#include <rte_log.h>
+
+#include "datapath/uplink_fds.h"
 
 /* Returns how many ethdevs there are of the devargs; *dev is one of them. */
 static unsigned int
@@ -30,91 +33,179 @@ uplink_device_count(const char *devargs, uint16_t *dev)
 	return n;
 }
 
-#define KNOCK_TIMEOUT_MS 1000
+/* ---- devargs ----------------------------------------------------------------------------- */
 
-/* Asks for the features, as the first message of any front-end does, and sees the peer off. */
 static bool
-uplink_device_answers(int fd)
+uplink_device_is(const char *devargs, const char *driver)
 {
-	static const uint32_t get_features[3] = {1, 1, 0}; /* request, version, size */
-	struct pollfd pfd = {.fd = fd, .events = POLLIN};
-	uint32_t reply[5] = {0};
-	bool answers;
-
-	if (send(fd, get_features, sizeof(get_features), MSG_NOSIGNAL) != sizeof(get_features) ||
-	    poll(&pfd, 1, KNOCK_TIMEOUT_MS) <= 0)
-		return false;
-	answers = recv(fd, reply, sizeof(reply), 0) == sizeof(reply) && reply[0] == 1;
-	/* Some take one connection at a time: let it be gone before the driver comes. */
-	shutdown(fd, SHUT_WR);
-	poll(&pfd, 1, KNOCK_TIMEOUT_MS);
-	return answers;
+	return strncmp(devargs, driver, strlen(driver)) == 0;
 }
 
-/*
- * net_virtio_user waits for the other end of its socket without a limit, and all control with it:
- * so knock first. A path that is no socket (/dev/vhost-net) is fine.
- */
+/* A number, or the default where there is none. Returns -EINVAL where it is out of its bounds. */
 static int
-uplink_device_knock(const char *path, struct err *err)
+uplink_device_number(const char *devargs, const struct rte_kvargs *args, const char *key, int dflt,
+		     int min, int max, struct err *err)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	struct stat st;
-	int fd, ret = 0;
+	const char *text = rte_kvargs_get(args, key);
+	char *end = NULL;
+	long value = text == NULL ? dflt : strtol(text, &end, 0);
 
-	if (stat(path, &st) < 0)
-		return err_set_param(err, ENODEV, "no-such-device", "devargs",
-				     "nothing is at %s; start what listens there first", path);
-	if (!S_ISSOCK(st.st_mode) || strlen(path) >= sizeof(addr.sun_path))
+	if (text == NULL || (end != text && *end == '\0' && value >= min && value <= max))
+		return (int)value;
+	return err_set_param(err, EINVAL, "bad-devargs", "devargs",
+			     "%s in devargs \"%s\" is not a number from %d to %d", key, devargs,
+			     min, max);
+}
+
+/* Reads the socket whose path and role stand under these keys. */
+static int
+uplink_device_socket(const char *devargs, const struct rte_kvargs *args, const char *path,
+		     const char *role, bool role_listens, struct dp_uplink_socket *s,
+		     struct err *err)
+{
+	const char *text = rte_kvargs_get(args, path);
+	int has_role = uplink_device_number(devargs, args, role, 0, 0, 1, err);
+	int queues = uplink_device_number(devargs, args, "queues", 1, 1, DP_QUEUES_MAX, err);
+
+	if (has_role < 0 || queues < 0)
+		return -EINVAL;
+	if (text == NULL || text[0] != '/' || strlen(text) >= sizeof(s->path))
+		return err_set_param(err, EINVAL, "bad-devargs", "devargs",
+				     "devargs \"%s\" name no socket: give %s=/PATH, of at most %zu "
+				     "bytes",
+				     devargs, path, sizeof(s->path) - 1);
+	memcpy(s->path, text, strlen(text) + 1);
+	s->listens = has_role == role_listens;
+	s->queues = (unsigned int)queues;
+	return 0;
+}
+
+static int
+uplink_device_parse(const char *devargs, const struct rte_kvargs *args, struct dp_uplink_socket *s,
+		    struct err *err)
+{
+	static const char *const vhost_keys[] = {"iface", "client", "queues"};
+	const char *path = rte_kvargs_get(args, "path");
+	struct stat st;
+	unsigned int i, k;
+
+	if (uplink_device_is(devargs, "net_vhost")) {
+		s->kind = DP_UPLINK_BACK_END;
+		for (i = 0; i < args->count; i++) {
+			for (k = 0; k < RTE_DIM(vhost_keys); k++)
+				if (strcmp(args->pairs[i].key, vhost_keys[k]) == 0)
+					break;
+			if (k == RTE_DIM(vhost_keys))
+				return err_set_param(
+					err, EINVAL, "bad-devargs", "devargs",
+					"\"%s\" in devargs \"%s\" is nothing that net_vhost has here: "
+					"give iface, client and queues only",
+					args->pairs[i].key, devargs);
+		}
+		return uplink_device_socket(devargs, args, "iface", "client", false, s, err);
+	}
+	/* A path that is no socket (/dev/vhost-net) is the driver's own affair. */
+	if (!(uplink_device_is(devargs, "net_virtio_user") ||
+	      uplink_device_is(devargs, "virtio_user")) ||
+	    path == NULL || (stat(path, &st) == 0 && !S_ISSOCK(st.st_mode)))
 		return 0;
-	strcpy(addr.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_set(err, errno, "device-refused", "sluice gets no more sockets (%s)",
-			       strerror(errno));
-	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-		ret = err_set_param(err, ENODEV, "no-such-device", "devargs",
-				    "cannot connect to %s (%s); start what listens there first",
-				    path, strerror(errno));
-	else if (!uplink_device_answers(fd))
-		ret = err_set_param(err, EIO, "device-refused", "devargs",
-				    "what listens at %s does not answer as a vhost-user back-end "
-				    "within %d ms; see that it is the right socket, and its owner "
-				    "alive",
-				    path, KNOCK_TIMEOUT_MS);
-	close(fd);
+	s->kind = DP_UPLINK_FRONT_END;
+	return uplink_device_socket(devargs, args, "path", "server", true, s, err);
+}
+
+/* Whether they are in DPDK's other form, "bus=vdev,name=net_null0/class=eth", as it tells the two apart. */
+static bool
+uplink_device_has_layers(const char *devargs)
+{
+	static const char *const layers[] = {"/bus=", "/class=", "/driver="};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(layers); i++)
+		if (uplink_device_is(devargs, layers[i] + 1) || strstr(devargs, layers[i]) != NULL)
+			return true;
+	return false;
+}
+
+/* NULL: they are none. A key without a value makes drivers crash, and layers rte_eth_iterator_init(). */
+static struct rte_kvargs *
+uplink_device_kvargs(const char *devargs, struct err *err)
+{
+	const char *comma = strchr(devargs, ',');
+	struct rte_kvargs *args = NULL;
+	unsigned int i;
+
+	if (!uplink_device_has_layers(devargs))
+		args = rte_kvargs_parse(comma != NULL ? comma + 1 : "", NULL);
+	if (args == NULL) {
+		err_set_param(err, EINVAL, "bad-devargs", "devargs",
+			      "devargs \"%s\" are not of the form DEVICE,key=value,...", devargs);
+		return NULL;
+	}
+	for (i = 0; i < args->count; i++) {
+		if (args->pairs[i].value != NULL)
+			continue;
+		err_set_param(err, EINVAL, "bad-devargs", "devargs",
+			      "\"%s\" in devargs \"%s\" has no value; write %s=...",
+			      args->pairs[i].key, devargs, args->pairs[i].key);
+		rte_kvargs_free(args);
+		return NULL;
+	}
+	return args;
+}
+
+int
+dp_uplink_parse(const char *devargs, struct dp_uplink_socket *s, struct err *err)
+{
+	struct rte_kvargs *args = uplink_device_kvargs(devargs, err);
+	int ret;
+
+	*s = (struct dp_uplink_socket){.kind = DP_UPLINK_DEVICE};
+	if (args == NULL)
+		return -EINVAL;
+	ret = uplink_device_parse(devargs, args, s, err);
+	rte_kvargs_free(args);
 	return ret;
 }
 
-/* What the drivers would only log, said so that it reaches who asked; and what they crash on. */
+int
+uplink_device_args(const char *devargs, const char *path, char text[DP_DEVARGS_SIZE],
+		   struct err *err)
+{
+	struct rte_kvargs *args = uplink_device_kvargs(devargs, err);
+	size_t len;
+	unsigned int i;
+
+	if (args == NULL)
+		return -EINVAL;
+	len = (size_t)snprintf(text, DP_DEVARGS_SIZE, "%.*s,path=%s", (int)strcspn(devargs, ","),
+			       devargs, path);
+	for (i = 0; i < args->count; i++) {
+		if (strcmp(args->pairs[i].key, "path") != 0 &&
+		    strcmp(args->pairs[i].key, "server") != 0 && len < DP_DEVARGS_SIZE)
+			len += (size_t)snprintf(text + len, DP_DEVARGS_SIZE - len, ",%s=%s",
+						args->pairs[i].key, args->pairs[i].value);
+	}
+	rte_kvargs_free(args);
+	if (len < DP_DEVARGS_SIZE)
+		return 0;
+	return err_set_param(err, EINVAL, "bad-devargs", "devargs",
+			     "devargs \"%s\" are too long with the whole path %s", devargs, path);
+}
+
+/* What the drivers would only log, said so that it reaches who asked. */
 static int
 uplink_device_check(const char *devargs, const struct rte_kvargs *args, struct err *err)
 {
 	const char *iface = rte_kvargs_get(args, "iface");
-	const char *path = rte_kvargs_get(args, "path");
-	const char *server = rte_kvargs_get(args, "server");
-	unsigned int i;
 
-	for (i = 0; i < args->count; i++) {
-		if (args->pairs[i].value == NULL)
-			return err_set_param(err, EINVAL, "bad-devargs", "devargs",
-					     "\"%s\" in devargs \"%s\" has no value; write %s=...",
-					     args->pairs[i].key, devargs, args->pairs[i].key);
-	}
-	/* net_tap makes its interface; net_vhost's is a socket. */
-	if (iface != NULL && strncmp(devargs, "net_tap", 7) != 0 &&
-	    strncmp(devargs, "net_vhost", 9) != 0 && if_nametoindex(iface) == 0)
+	/* net_tap makes its interface. */
+	if (iface != NULL && !uplink_device_is(devargs, "net_tap") && if_nametoindex(iface) == 0)
 		return err_set_param(err, ENODEV, "no-such-device", "devargs",
 				     "interface %s does not exist", iface);
-	if (strncmp(devargs, "net_virtio_user", 15) != 0)
-		return 0;
-	if (server != NULL && strcmp(server, "0") != 0)
-		return err_set_param(err, EINVAL, "bad-devargs", "devargs",
-				     "devargs \"%s\" would have sluice stand still until somebody "
-				     "connects; make the other end the server, without server=1",
-				     devargs);
-	return path != NULL ? uplink_device_knock(path, err) : 0;
+	return 0;
 }
+
+/* ---- device ------------------------------------------------------------------------------ */
 
 static int
 uplink_device_probe(const char *devargs, struct err *err)
@@ -157,18 +248,15 @@ uplink_device_start(void)
 }
 
 int
-uplink_device_open(const char *devargs, struct err *err)
+uplink_device_open(const char *devargs, int connection, struct err *err)
 {
-	const char *comma = strchr(devargs, ',');
-	struct rte_kvargs *args = rte_kvargs_parse(comma != NULL ? comma + 1 : "", NULL);
+	struct rte_kvargs *args = uplink_device_kvargs(devargs, err);
 	uint16_t dev = 0;
 	unsigned int n;
 	int ret;
 
 	if (args == NULL)
-		return err_set_param(err, EINVAL, "bad-devargs", "devargs",
-				     "devargs \"%s\" are not of the form DEVICE,key=value,...",
-				     devargs);
+		return -EINVAL;
 	ret = uplink_device_check(devargs, args, err);
 	rte_kvargs_free(args);
 	if (ret < 0)
@@ -178,7 +266,9 @@ uplink_device_open(const char *devargs, struct err *err)
 				     "device \"%s\" is an uplink already; a virtual one takes "
 				     "another number",
 				     devargs);
+	uplink_fds_open_begin(connection);
 	ret = uplink_device_probe(devargs, err);
+	uplink_fds_open_end(ret == 0);
 	if (ret < 0)
 		return ret;
 	n = uplink_device_count(devargs, &dev);
@@ -191,16 +281,49 @@ uplink_device_open(const char *devargs, struct err *err)
 			     devargs, n);
 }
 
+static void
+uplink_device_settled_cb(void *arg)
+{
+	sem_post(arg);
+}
+
+/*
+ * net_virtio_user looks after its connection on EAL's interrupt thread, and has that thread do the rest a
+ * microsecond later. Both may go on, or be about to, when the device is to be closed: so the thread is to come round
+ * twice first.
+ */
+static void
+uplink_device_settle(void)
+{
+	sem_t settled;
+	int round;
+
+	sem_init(&settled, 0, 0);
+	for (round = 0; round < 2; round++) {
+		if (rte_eal_alarm_set(1, uplink_device_settled_cb, &settled) == 0)
+			sem_wait(&settled);
+	}
+	sem_destroy(&settled);
+}
+
 void
 uplink_device_close(uint16_t dev)
 {
+	int level, virtio = rte_log_register("pmd.net.virtio.init"); /* which it is */
 	struct rte_device *device = NULL;
 	struct rte_eth_dev_info info;
 
 	if (rte_eth_dev_info_get(dev, &info) == 0)
 		device = info.device;
+	uplink_fds_close_begin(dev);
 	rte_eth_dev_stop(dev);
+	uplink_device_settle();
+	/* It would complain that a back-end that is gone does not answer. */
+	level = rte_log_get_level((uint32_t)virtio);
+	rte_log_set_level((uint32_t)virtio, RTE_LOG_CRIT);
 	rte_eth_dev_close(dev);
+	rte_log_set_level((uint32_t)virtio, (uint32_t)level);
 	if (device != NULL)
 		rte_dev_remove(device);
+	uplink_fds_close_end();
 }

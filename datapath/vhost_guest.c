@@ -171,8 +171,9 @@ new_device_cb(int vid)
 	v->running_cb = true;
 	vhost_rings_log(v);
 	park_end(&v->base, atomic_load(&v->connections), atomic_load(&v->peer_pid));
-	atomic_store(&v->vid, vid);
 	vhost_rings_attach(v, vid, VHOST_RINGS_ALL);
+	/* Who sees the port up may rely on its rings. */
+	atomic_store(&v->vid, vid);
 	doze_wake_all();
 	event_post(DP_EVENT_PORT_UP, v->base.id, features);
 	return 0;

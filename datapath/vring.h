@@ -170,7 +170,7 @@ struct vring_sent {
  * _rx_done: gives back the first `n` chains. What is left is found again in the next round.
  *
  * _tx: copies frames to the guest as far as it has room and returns how many of them it is done with;
- * `trunk`: they keep their VLAN tags; `as_is`: see port.h. A frame that does not fit the buffers is skipped, which counts
+ * `untagged` and `as_is`: see port.h. A frame that does not fit the buffers is skipped, which counts
  * as done. Offload requests must be such as the guest takes (r->can).
  *
  * _publish: lets the guest see what _tx wrote. Returns true if it wants to be notified of it.
@@ -179,14 +179,14 @@ struct vring_sent {
  */
 void vring_split_rx(struct virtq *r, struct burst *b);
 void vring_split_rx_done(struct virtq *r, const struct burst *b, uint16_t n);
-uint16_t vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, bool trunk,
-			struct vring_sent *sent);
+uint16_t vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is,
+			uint16_t untagged, struct vring_sent *sent);
 bool vring_split_publish(struct virtq *r);
 
 void vring_packed_rx(struct virtq *r, struct burst *b);
 void vring_packed_rx_done(struct virtq *r, const struct burst *b, uint16_t n);
 uint16_t vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is,
-			 bool trunk, struct vring_sent *sent);
+			 uint16_t untagged, struct vring_sent *sent);
 bool vring_packed_publish(struct virtq *r);
 
 #endif

@@ -108,7 +108,8 @@ vring_direct_rx_disarm(struct port_queue *q)
 struct direct_out {
 	struct port_queue *q;
 	struct virtq *r;
-	bool as_is, trunk;
+	bool as_is;
+	uint16_t untagged; /* VLAN whose frames go without tag */
 	bool parks; /* the guest is away */
 	bool waits; /* it has no room: the rest of the burst is parked, too */
 	struct vring_sent sent;
@@ -118,8 +119,8 @@ struct direct_out {
 static inline uint16_t
 direct_tx(struct direct_out *o, struct frame *const *f, uint16_t n)
 {
-	return o->r->packed ? vring_packed_tx(o->r, f, n, o->as_is, o->trunk, &o->sent) :
-			      vring_split_tx(o->r, f, n, o->as_is, o->trunk, &o->sent);
+	return o->r->packed ? vring_packed_tx(o->r, f, n, o->as_is, o->untagged, &o->sent) :
+			      vring_split_tx(o->r, f, n, o->as_is, o->untagged, &o->sent);
 }
 
 /* Copies frames that need nothing else; looks again for room as often as the port wants. */
@@ -133,7 +134,7 @@ direct_put(struct direct_out *o, struct frame *const *f, uint16_t n)
 	if (n == 0)
 		return;
 	if (unlikely(o->parks || o->waits)) {
-		park_keep(o->q, f, n, o->trunk);
+		park_keep(o->q, f, n, o->untagged);
 		return;
 	}
 	done = direct_tx(o, f, n);
@@ -147,7 +148,7 @@ direct_put(struct direct_out *o, struct frame *const *f, uint16_t n)
 		return;
 	o->waits = park_waits_for_room(o->q);
 	if (o->waits)
-		park_keep(o->q, &f[done], n - done, o->trunk);
+		park_keep(o->q, &f[done], n - done, o->untagged);
 	else
 		o->sent.full += n - done;
 }
@@ -188,7 +189,8 @@ direct_finish(struct direct_out *o, struct rte_mbuf *m)
 	static _Thread_local struct burst segments; /* too large for a stack */
 	struct vring_sent before = o->sent;
 	struct rte_mbuf *seg[VNET_SEGS_MAX];
-	bool trunk = o->trunk, too_long;
+	uint16_t untagged = o->untagged;
+	bool too_long;
 	uint64_t sent;
 	int n = -1;
 
@@ -204,9 +206,9 @@ direct_finish(struct direct_out *o, struct rte_mbuf *m)
 		o->offload++;
 		return true;
 	}
-	o->trunk = true;
+	o->untagged = 0;
 	sent = direct_put_mbufs(o, &segments, seg, (uint16_t)n);
-	o->trunk = trunk;
+	o->untagged = untagged;
 	too_long = o->sent.too_long != before.too_long;
 	if (o->parks || o->waits)
 		goto out; /* some are parked: then each segment is a frame of its own */
@@ -254,9 +256,9 @@ direct_begin_away(struct direct_out *o, uint16_t n)
 
 /* Opens the output. Returns false where it takes nothing, and then the frames are counted. */
 static bool
-direct_begin(struct direct_out *o, struct port_queue *q, uint16_t n, bool as_is, bool trunk)
+direct_begin(struct direct_out *o, struct port_queue *q, uint16_t n, bool as_is, uint16_t untagged)
 {
-	*o = (struct direct_out){.q = q, .r = q->to_guest, .as_is = as_is, .trunk = trunk};
+	*o = (struct direct_out){.q = q, .r = q->to_guest, .as_is = as_is, .untagged = untagged};
 	return likely(vring_is_live(o->r) && !q->parks) || direct_begin_away(o, n);
 }
 
@@ -299,18 +301,18 @@ direct_put_some(struct direct_out *o, struct burst *b, struct frame **f, uint16_
 		if (too_long)
 			o->mtu++;
 		else
-			direct_finish(o, burst_mbuf(b, f[i], o->trunk && f[i]->vlan != 0));
+			direct_finish(o, burst_mbuf(b, f[i], f[i]->vlan != o->untagged));
 	}
 	direct_put(o, &f[from], n - from);
 }
 
 void
 vring_direct_tx_frames(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n,
-		       bool as_is, bool trunk)
+		       bool as_is, uint16_t untagged)
 {
 	struct direct_out o;
 
-	if (unlikely(!direct_begin(&o, q, n, as_is, trunk)))
+	if (unlikely(!direct_begin(&o, q, n, as_is, untagged)))
 		return;
 	if (likely(as_is))
 		direct_put(&o, f, n);
@@ -335,7 +337,7 @@ vring_direct_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 			f[i]->vlan = f[i]->tagged;
 			f[i]->uses = 2; /* the mbuf is the caller's, too: never changed in place */
 		}
-		vring_direct_tx_frames(q, &burst, f, some, false, true);
+		vring_direct_tx_frames(q, &burst, f, some, false, 0);
 		if (some == 0)
 			break;
 	}
@@ -349,7 +351,6 @@ vring_direct_tx_parked(struct port_queue *q, struct burst *b)
 	struct direct_out o = {
 		.q = q,
 		.r = q->to_guest,
-		.trunk = true,
 		.sent.patient = true,
 	};
 	struct frame *f[BURST_MAX];

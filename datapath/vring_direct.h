@@ -14,7 +14,7 @@ bool vring_direct_rx_arm(struct port_queue *q, unsigned int lcore);
 void vring_direct_rx_disarm(struct port_queue *q);
 void vring_direct_rx_done(struct port_queue *q, struct burst *b, uint16_t taken);
 void vring_direct_tx_frames(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n,
-			    bool as_is, bool trunk);
+			    bool as_is, uint16_t untagged);
 void vring_direct_tx_copy(struct port_queue *q, struct rte_mbuf **m, uint16_t n);
 
 uint16_t vring_direct_tx_parked(struct port_queue *q, struct burst *b);

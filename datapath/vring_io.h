@@ -175,12 +175,6 @@ vring_out_bytes(const struct frame *f, bool tag)
 	return f->bytes + 4 * (uint32_t)tag - 4 * (uint32_t)f->tagged;
 }
 
-static inline bool
-vring_out_tag(const struct frame *f, bool trunk)
-{
-	return trunk && f->vlan != 0;
-}
-
 /* memcpy() for what is short mostly, and then never worth a call. */
 static inline void
 vring_copy(uint8_t *to, const uint8_t *from, uint32_t n)
@@ -273,10 +267,10 @@ struct vring_slot {
 
 /* Whether one descriptor is such a buffer for the frame. */
 static __rte_always_inline bool
-vring_slot(const struct vring_view *v, const struct frame *f, bool as_is, bool trunk, uint64_t addr,
-	   uint32_t bytes, uint16_t flags, struct vring_slot *slot)
+vring_slot(const struct vring_view *v, const struct frame *f, bool as_is, uint16_t untagged,
+	   uint64_t addr, uint32_t bytes, uint16_t flags, struct vring_slot *slot)
 {
-	slot->tag = !as_is && vring_out_tag(f, trunk);
+	slot->tag = !as_is && f->vlan != untagged;
 	slot->bytes = v->hdr_bytes + (as_is ? f->bytes : vring_out_bytes(f, slot->tag));
 	slot->addr = addr;
 	if (unlikely((flags & VRING_DESC_KIND) != VRING_DESC_F_WRITE || bytes < slot->bytes ||

@@ -163,7 +163,7 @@ vring_library_park(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 			if (some == 0)
 				break;
 			burst.frame[0].vlan = burst.frame[0].tagged; /* stays in */
-			park_keep(q, (struct frame *[]){&burst.frame[0]}, 1, true);
+			park_keep(q, (struct frame *[]){&burst.frame[0]}, 1, 0);
 		}
 		if (k > 0)
 			rte_pktmbuf_free_bulk(seg, (unsigned int)k);

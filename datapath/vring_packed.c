@@ -383,7 +383,7 @@ vring_packed_rx_done(struct virtq *r, const struct burst *b, uint16_t n)
 /* The frames that go into a slot's one buffer each, up to the first that does not. Returns how many.
  * *is_full: it stopped at a slot that is not available. */
 static __rte_always_inline uint16_t
-packed_tx_short(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, bool trunk,
+packed_tx_short(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, uint16_t untagged,
 		struct vring_sent *sent, bool *is_full)
 {
 	const struct packed_used used = packed_used_from(r, VRING_DESC_F_WRITE);
@@ -402,7 +402,7 @@ packed_tx_short(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is,
 			*is_full = true;
 			break;
 		}
-		if (!vring_slot(&v, f[i], as_is, trunk, d.addr, d.bytes, d.flags, &slot[i]))
+		if (!vring_slot(&v, f[i], as_is, untagged, d.addr, d.bytes, d.flags, &slot[i]))
 			break;
 		slot[i].id = d.id;
 		at = packed_step(r, at, 1);
@@ -476,7 +476,7 @@ packed_tx_long(struct virtq *r, const struct frame *f, bool tag, struct vring_se
 }
 
 uint16_t
-vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, bool trunk,
+vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, uint16_t untagged,
 		struct vring_sent *sent)
 {
 	unsigned int skips = 0;
@@ -487,9 +487,9 @@ vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is,
 	bool is_full;
 
 	for (;;) {
-		done += as_is ? packed_tx_short(r, &f[done], n - done, true, trunk, sent,
+		done += as_is ? packed_tx_short(r, &f[done], n - done, true, untagged, sent,
 						&is_full) :
-				packed_tx_short(r, &f[done], n - done, false, trunk, sent,
+				packed_tx_short(r, &f[done], n - done, false, untagged, sent,
 						&is_full);
 		if (done == n || is_full)
 			return done;
@@ -497,7 +497,7 @@ vring_packed_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is,
 		bytes = f[done]->bytes;
 		do {
 			full = sent->full;
-			if (!packed_tx_long(r, f[done], vring_out_tag(f[done], trunk), sent)) {
+			if (!packed_tx_long(r, f[done], f[done]->vlan != untagged, sent)) {
 				if (!r->live || vring_waits(sent, full))
 					return done;
 				skips++;

@@ -277,7 +277,7 @@ vring_split_rx_done(struct virtq *r, const struct burst *b, uint16_t n)
 /* The frames that go into a buffer each, up to the first that does not. Returns how many. Frame i goes to
  * entry i from here of both rings: no chain is under way. */
 static __rte_always_inline uint16_t
-split_tx_short(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, bool trunk,
+split_tx_short(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, uint16_t untagged,
 	       struct vring_sent *sent)
 {
 	const struct vring_avail *avail = r->split.avail;
@@ -298,7 +298,7 @@ split_tx_short(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, 
 		if (unlikely(head >= size))
 			break;
 		d = split_read(&desc[head]);
-		if (!vring_slot(&v, f[i], as_is, trunk, d.addr, d.bytes, d.flags, &slot[i]))
+		if (!vring_slot(&v, f[i], as_is, untagged, d.addr, d.bytes, d.flags, &slot[i]))
 			break;
 		split_use(used, size, next + i, head, slot[i].bytes);
 	}
@@ -369,7 +369,7 @@ split_tx_long(struct virtq *r, const struct frame *f, uint16_t available, bool t
 }
 
 uint16_t
-vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, bool trunk,
+vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, uint16_t untagged,
 	       struct vring_sent *sent)
 {
 	uint16_t done = 0, some, available = split_available(r);
@@ -383,8 +383,8 @@ vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, 
 	}
 	for (;;) {
 		some = RTE_MIN(available, (uint16_t)(n - done));
-		some = as_is ? split_tx_short(r, &f[done], some, true, trunk, sent) :
-			       split_tx_short(r, &f[done], some, false, trunk, sent);
+		some = as_is ? split_tx_short(r, &f[done], some, true, untagged, sent) :
+			       split_tx_short(r, &f[done], some, false, untagged, sent);
 		done += some;
 		available -= some;
 		if (done == n || available == 0)
@@ -394,7 +394,7 @@ vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, 
 		do {
 			some = r->next;
 			full = sent->full;
-			if (!split_tx_long(r, f[done], available, vring_out_tag(f[done], trunk),
+			if (!split_tx_long(r, f[done], available, f[done]->vlan != untagged,
 					   sent)) {
 				if (!r->live || vring_waits(sent, full))
 					return done;

@@ -438,9 +438,15 @@ check_frame(const struct frame *f)
 	__asm__ volatile("" : : "r"(sum));
 }
 
+static uint16_t
+choose_vlan(struct input *in)
+{
+	return (uint16_t)(1 + take_below(in, 4094));
+}
+
 /* As forwarding does: what goes to an output that takes it as it is. */
 static uint16_t
-choose_frames(struct input *in, struct burst *b, const struct virtq *to, bool trunk,
+choose_frames(struct input *in, struct burst *b, const struct virtq *to, uint16_t untagged,
 	      struct frame **out, bool *as_is)
 {
 	uint16_t i, n = 0;
@@ -454,9 +460,9 @@ choose_frames(struct input *in, struct burst *b, const struct virtq *to, bool tr
 		if (f->bytes < sizeof(struct rte_ether_hdr) || frame_is_cut_in_tag(f) ||
 		    f->bad_request || (f->needs & ~to->can))
 			continue;
-		frame_set_vlan(f, one_in(in, 2) ? 0 : (uint16_t)(1 + take_below(in, 4094)));
+		frame_set_vlan(f, one_in(in, 2) ? untagged : choose_vlan(in));
 		f->uses = 1;
-		*as_is &= f->marks == 0 && (!trunk || f->vlan == 0);
+		*as_is &= f->marks == 0 && f->vlan == untagged;
 		out[n++] = f;
 	}
 	return n;
@@ -469,8 +475,8 @@ round_trip(struct input *in, struct guest *from, struct guest *to)
 	struct frame *frame[BURST_MAX];
 	struct vring_sent sent = {0};
 	struct virtq *rx = &from->ring, *tx = &to->ring;
-	bool trunk = one_in(in, 2), as_is;
-	uint16_t n, done, taken;
+	uint16_t untagged = one_in(in, 2) ? 0 : choose_vlan(in), n, done, taken;
+	bool as_is;
 
 	b.n = b.n_segs = b.n_chains = 0;
 	if (!rx->live || !tx->live)
@@ -480,9 +486,9 @@ round_trip(struct input *in, struct guest *from, struct guest *to)
 	else
 		vring_split_rx(rx, &b);
 	CHECK(b.n <= BURST_MAX && b.n == b.n_chains);
-	n = choose_frames(in, &b, tx, trunk, frame, &as_is);
-	done = tx->packed ? vring_packed_tx(tx, frame, n, as_is, trunk, &sent) :
-			    vring_split_tx(tx, frame, n, as_is, trunk, &sent);
+	n = choose_frames(in, &b, tx, untagged, frame, &as_is);
+	done = tx->packed ? vring_packed_tx(tx, frame, n, as_is, untagged, &sent) :
+			    vring_split_tx(tx, frame, n, as_is, untagged, &sent);
 	CHECK(done <= n && sent.packets + sent.full + sent.too_long == done);
 	if (tx->packed)
 		vring_packed_publish(tx);

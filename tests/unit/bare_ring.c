@@ -216,8 +216,8 @@ uint16_t
 transmit(uint16_t n, struct vring_sent *sent)
 {
 	memset(sent, 0, sizeof(*sent));
-	return ring->packed ? vring_packed_tx(ring, frames, n, false, false, sent) :
-			      vring_split_tx(ring, frames, n, false, false, sent);
+	return ring->packed ? vring_packed_tx(ring, frames, n, false, 0, sent) :
+			      vring_split_tx(ring, frames, n, false, 0, sent);
 }
 
 bool

@@ -90,7 +90,16 @@ dp_port_add(const struct dp_port_config *config, struct err *err)
 		return -ENOMEM;
 	if (!config->incoming && mac_is_claimed(config))
 		return err_set_param(err, EEXIST, "mac-in-use", "mac", "another port has it");
-	return open_port(config, false, config->queues, config->lcore);
+	return open_port(config, config->uplink, config->queues, config->lcore);
+}
+
+int
+dp_uplink_parse(const char *devargs, struct dp_uplink_socket *s, struct err *err)
+{
+	(void)devargs;
+	(void)err;
+	*s = fake_dp.uplink;
+	return 0;
 }
 
 int
@@ -100,7 +109,7 @@ dp_uplink_add(const struct dp_uplink_config *config, struct err *err)
 
 	if (refused(err) < 0)
 		return -ENOMEM;
-	return open_port(&port, true, 1, config->lcore);
+	return open_port(&port, true, config->queues ? config->queues : 1, config->lcore);
 }
 
 int

@@ -16,6 +16,8 @@ struct fake_dp {
 	unsigned int changes; /* calls that succeeded in changing something */
 	uint64_t features; /* that the build has */
 
+	struct dp_uplink_socket uplink; /* what dp_uplink_parse() reads out of any devargs */
+
 	bool bridge[DP_BRIDGES_MAX];
 	struct fake_port {
 		bool open, is_uplink;

@@ -70,7 +70,7 @@ fake_own(struct port_queue *q, struct rte_mbuf **m, uint16_t n)
 
 static void
 fake_frames(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n, bool as_is,
-	    bool trunk)
+	    uint16_t untagged)
 {
 	uint8_t from[FRAME_ROOM], to[FRAME_ROOM + 4];
 	uint16_t i;
@@ -78,7 +78,7 @@ fake_frames(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n,
 	(void)b;
 	for (i = 0; i < n; i++) {
 		const uint8_t tag[4] = {0x81, 0, (uint8_t)(f[i]->vlan >> 8), (uint8_t)f[i]->vlan};
-		bool tagged = trunk && f[i]->vlan != 0;
+		bool tagged = f[i]->vlan != untagged;
 		uint32_t skip = f[i]->tagged ? 16 : 12;
 
 		assert_true(!as_is || (f[i]->marks == 0 && !tagged &&
@@ -134,11 +134,13 @@ add_port(uint16_t id, uint16_t access, bool has_mac, const struct dp_rules *more
 	}
 	if (more != NULL)
 		f->base.rules_ctl = *more;
-	f->base.rules_ctl.vlans.access = access;
-	if (access == 0 && more == NULL)
+	if (access != 0)
+		f->base.rules_ctl.vlans = (struct dp_vlans){DP_VLANS_ACCESS, .vlan = access};
+	else if (more == NULL)
 		f->base.rules_ctl.vlans.all = true;
 	if (f->base.rules_ctl.mtu == 0)
 		f->base.rules_ctl.mtu = 1500;
+	f->base.mtu = f->base.rules_ctl.mtu;
 	if (has_mac) {
 		f->base.rules_ctl.n_macs = 1;
 		f->base.rules_ctl.mac[0] = (struct dp_mac){{2, 0, 0, 0, 0, (uint8_t)id}};

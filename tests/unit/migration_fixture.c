@@ -82,7 +82,7 @@ end_gets(const struct port_queue *q, uint32_t bytes)
 /* As a guest's rings do it. */
 static void
 guest_gets(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n, bool as_is,
-	   bool trunk)
+	   uint16_t untagged)
 {
 	uint16_t i;
 
@@ -93,7 +93,7 @@ guest_gets(struct port_queue *q, struct burst *b, struct frame **f, uint16_t n, 
 			end_gets(q, f[i]->bytes);
 	} else {
 		assert_int_equal(park_choose(q), PARK_KEEP);
-		park_keep(q, f, n, trunk);
+		park_keep(q, f, n, untagged);
 	}
 }
 

@@ -302,7 +302,7 @@ lcore_polls(struct ring_port *p)
 }
 
 void
-lcore_forwards(struct ring_port *from, struct ring_port *to, bool trunk)
+lcore_forwards(struct ring_port *from, struct ring_port *to, uint16_t untagged)
 {
 	struct frame *f[BURST_MAX];
 	bool as_is = true;
@@ -313,10 +313,10 @@ lcore_forwards(struct ring_port *from, struct ring_port *to, bool trunk)
 		f[i] = &burst.frame[i];
 		frame_set_vlan(f[i], frame_tag_vlan(f[i]));
 		f[i]->uses = 1;
-		as_is &= f[i]->marks == 0 && (!trunk || f[i]->vlan == 0) &&
+		as_is &= f[i]->marks == 0 && f[i]->vlan == untagged &&
 			 !burst_exceeds_mtu(frame_l3_bytes(f[i]), to->queue.port->mtu);
 	}
-	vring_direct_tx_frames(&to->queue, &burst, f, burst.n, as_is, trunk);
+	vring_direct_tx_frames(&to->queue, &burst, f, burst.n, as_is, untagged);
 	vring_direct_rx_done(&from->queue, &burst, burst.n);
 	burst_release(&burst);
 }

@@ -91,6 +91,6 @@ extern struct burst burst;
 void lcore_polls(struct ring_port *p);
 
 /* ... and all of it delivered to another, in frame's order, and given back. */
-void lcore_forwards(struct ring_port *from, struct ring_port *to, bool trunk);
+void lcore_forwards(struct ring_port *from, struct ring_port *to, uint16_t untagged);
 
 #endif

@@ -109,6 +109,181 @@ a_priority_tag_hides_no_other_tag(void **state)
 	assert_int_equal(dropped(2, DP_IN_VLAN), 2);
 }
 
+enum {
+	NATIVE = 10,
+	OTHER = 20
+};
+
+/* 1 sends its native VLAN untagged, 2 tagged; 3 and 4 are access ports, the uplinks trunks. */
+static void
+add_native_ports(void)
+{
+	struct dp_rules rules = {.vlans = {DP_VLANS_NATIVE_UNTAGGED, .vlan = NATIVE}};
+	struct dp_rules zero = {0};
+
+	rules.vlans.trunks[0] = RTE_BIT64(OTHER) | RTE_BIT64(0); /* the latter is no good there */
+	add_port(1, 0, false, &rules);
+	rules.vlans.mode = DP_VLANS_NATIVE_TAGGED;
+	add_port(2, 0, false, &rules);
+	add_port(3, NATIVE, false, NULL);
+	add_port(4, OTHER, false, NULL);
+	add_port(UPLINK, 0, false, NULL);
+	zero.vlans.trunks[0] = RTE_BIT64(0);
+	add_port(UPLINK + 1, 0, false, &zero);
+}
+
+static void
+untagged_frames_are_in_the_native_vlan(void **state)
+{
+	(void)state;
+	add_native_ports();
+	send_one(1, 0xff, 0x50, -1);
+	assert_int_equal(receivers(), P(2) | P(3) | P(UPLINK));
+	assert_int_equal(tag_of(2), NATIVE);
+	assert_int_equal(tag_of(3), -1);
+	assert_int_equal(tag_of(UPLINK), NATIVE);
+	send_one(2, 0xff, 0x51, 0); /* nor has a tag for the priority a VLAN */
+	assert_int_equal(receivers(), P(1) | P(3) | P(UPLINK));
+	assert_int_equal(tag_of(1), -1);
+	assert_int_equal(tag_of(UPLINK), NATIVE);
+	send_one(2, 1, 0x51, -1); /* to nobody known, so to all who learn */
+	assert_int_equal(receivers(), P(1) | P(3) | P(UPLINK));
+	send_one(1, 0x51, 0x50, NATIVE); /* with its tag it is welcome, too */
+	assert_int_equal(receivers(), P(2));
+	assert_int_equal(tag_of(2), NATIVE);
+}
+
+static void
+a_native_vlan_is_one_of_the_trunks(void **state)
+{
+	(void)state;
+	add_native_ports();
+	send_one(UPLINK, 0xff, 0x50, NATIVE);
+	assert_int_equal(receivers(), P(1) | P(2) | P(3));
+	assert_int_equal(tag_of(1), -1);
+	assert_int_equal(tag_of(2), NATIVE);
+	send_one(UPLINK, 0xff, 0x50, OTHER);
+	assert_int_equal(receivers(), P(1) | P(2) | P(4));
+	assert_int_equal(tag_of(1), OTHER);
+	assert_int_equal(tag_of(2), OTHER);
+	send_one(UPLINK, 0xff, 0x50, -1); /* VLAN 0 would be the native one for who gets it */
+	assert_int_equal(receivers(), P(UPLINK + 1));
+	send_one(UPLINK, 0xff, 0x50, 30);
+	assert_int_equal(receivers(), 0);
+	send_one(1, 0xff, 0x51, 30);
+	assert_int_equal(dropped(1, DP_IN_VLAN), 1);
+}
+
+static void
+without_a_list_a_native_vlan_has_all_others(void **state)
+{
+	struct dp_rules rules = {.vlans = {DP_VLANS_NATIVE_UNTAGGED, .vlan = NATIVE, .all = true}};
+
+	(void)state;
+	add_port(1, 0, true, &rules);
+	add_port(2, 0, true, NULL);
+	add_port(UPLINK, 0, false, NULL);
+	send_one(UPLINK, 1, 0x50, 4094);
+	assert_int_equal(tag_of(1), 4094);
+	send_one(UPLINK, 1, 0x50, NATIVE); /* its static MAC is valid in every VLAN */
+	assert_int_equal(tag_of(1), -1);
+	send_one(UPLINK, 1, 0x50, -1);
+	assert_int_equal(receivers(), 0);
+	send_one(1, 0x50, 1, -1);
+	assert_int_equal(tag_of(UPLINK), NATIVE);
+	send_one(1, 0x50, 9, -1);
+	assert_int_equal(dropped(1, DP_IN_SPOOF), 1);
+	send_one(1, 0xff, 1, 4095);
+	assert_int_equal(dropped(1, DP_IN_VLAN), 1);
+}
+
+/* Who takes the first tag off between two switches must not let the second name a VLAN. */
+static void
+a_native_tag_hides_no_other_tag(void **state)
+{
+	struct frame_spec f = {.dst = 0xff, .src = 0x50, .vlan = NATIVE};
+
+	(void)state;
+	add_native_ports();
+	memcpy(add_frame(&f) + 16, (uint8_t[]){0x81, 0x00}, 2);
+	forward(UPLINK);
+	assert_int_equal(receivers(), P(2) | P(3));
+	send_one(1, 0xff, 0x51, -1);
+	f.dst = 0x51;
+	memcpy(add_frame(&f) + 16, (uint8_t[]){0x88, 0xa8}, 2);
+	forward(UPLINK);
+	assert_int_equal(receivers(), 0);
+	assert_int_equal(dropped(UPLINK, DP_IN_NO_OUTPUT), 1);
+}
+
+/* One burst with rows of like frames, whose tags are `sent`. Their VLANs are as 1 has it. */
+static void
+send_rows(uint16_t from, uint16_t to, const int *sent, uint16_t n, int native_comes_as)
+{
+	struct frame_spec f[KEPT];
+	uint16_t i;
+
+	add_native_ports();
+	send_one(to, 0xff, 0x50, NATIVE);
+	send_one(to, 0xff, 0x50, OTHER);
+	for (i = 0; i < n; i++)
+		f[i] = (struct frame_spec){.dst = 0x50, .src = 0x51, .vlan = sent[i]};
+	send_burst(from, f, n);
+	assert_int_equal(fakes[to].n_got, n);
+	for (i = 0; i < n; i++) {
+		const uint8_t *got = fakes[to].got[i];
+		bool tagged = got[12] == 0x81 && got[13] == 0;
+
+		assert_int_equal(tagged ? got[14] << 8 | got[15] : -1,
+				 sent[i] == OTHER ? OTHER : native_comes_as);
+	}
+}
+
+static void
+rows_from_a_native_port_come_out_right(void **state)
+{
+	static const int sent[] = {-1, -1, OTHER, OTHER, 0, 0, -1, NATIVE, NATIVE, OTHER};
+
+	(void)state;
+	send_rows(1, UPLINK, sent, RTE_DIM(sent), NATIVE);
+}
+
+static void
+rows_to_a_native_port_come_out_right(void **state)
+{
+	static const int sent[] = {NATIVE, NATIVE, OTHER, OTHER, NATIVE, OTHER, NATIVE};
+
+	(void)state;
+	send_rows(UPLINK, 1, sent, RTE_DIM(sent), -1);
+}
+
+static void
+what_an_access_port_sends_to_a_native_one_has_its_tag(void **state)
+{
+	/* The first is dropped; the second, of a direct guest, is in one piece. */
+	const struct frame_spec f[2] = {{.dst = 0x50, .src = 0x51, .vlan = -1, .len = 13},
+					{.dst = 0x50, .src = 0x51, .vlan = -1}};
+
+	(void)state;
+	add_native_ports();
+	send_one(1, 0xff, 0x50, OTHER);
+	send_burst(4, f, 2);
+	assert_int_equal(receivers(), P(1));
+	assert_int_equal(tag_of(1), OTHER);
+	send_one(1, 0xff, 0x50, NATIVE);
+	send_burst(3, f, 2);
+	assert_int_equal(tag_of(1), -1);
+}
+
+static void
+rows_between_native_ports_come_out_right(void **state)
+{
+	static const int sent[] = {-1, -1, OTHER, OTHER, 0, 0, -1, NATIVE, NATIVE, OTHER};
+
+	(void)state;
+	send_rows(2, 1, sent, RTE_DIM(sent), -1);
+}
+
 static void
 segments_are_not_made_for_a_group(void **state)
 {
@@ -398,6 +573,14 @@ main(void)
 		ON_BOTH(broadcast_stays_in_the_vlan),
 		ON_BOTH(access_ports_take_no_tags_but_priority_ones),
 		ON_BOTH(a_priority_tag_hides_no_other_tag),
+		ON_BOTH(untagged_frames_are_in_the_native_vlan),
+		ON_BOTH(a_native_vlan_is_one_of_the_trunks),
+		ON_BOTH(without_a_list_a_native_vlan_has_all_others),
+		ON_BOTH(a_native_tag_hides_no_other_tag),
+		ON_BOTH(rows_from_a_native_port_come_out_right),
+		ON_BOTH(rows_to_a_native_port_come_out_right),
+		ON_BOTH(what_an_access_port_sends_to_a_native_one_has_its_tag),
+		ON_BOTH(rows_between_native_ports_come_out_right),
 		ON_BOTH(segments_are_not_made_for_a_group),
 		ON_BOTH(a_header_cut_in_its_tag_is_bad),
 		ON_BOTH(a_learning_guest_does_not_use_anothers_address),

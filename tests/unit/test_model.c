@@ -177,7 +177,7 @@ a_port_gets_what_was_asked_for(void **state)
 	assert_int_equal(config->bridge, 1);
 	assert_int_equal(config->queues, 2);
 	assert_int_equal(config->node, 1);
-	assert_int_equal(config->rules.vlans.access, 7);
+	assert_int_equal(config->rules.vlans.vlan, 7);
 	assert_int_equal(config->features, FEATURES);
 	assert_int_equal(config->access.mode, 0660);
 	assert_string_equal(config->path, scratch_path(state, "s/p"));
@@ -404,6 +404,41 @@ ports_and_uplinks_share_their_names(void **state)
 }
 
 static void
+an_uplink_changes_as_a_port_does(void **state)
+{
+	struct port_settings set = uplink_settings("u");
+	struct model_port *port;
+
+	add_bridge("b");
+	set.queues = 3;
+	set.pin[1] = 2;
+	assert_int_equal(model_uplink_add(&model, &set, &port, NULL), 0);
+	assert_int_equal(port->n_lcores, 3);
+	assert_int_equal(fake_dp.port[port->id].lcore[1], 2);
+	set = port->set;
+	set.rules.mtu = 1400;
+	set.rules.learn = true;
+	set.rules.limits = (struct dp_limits){.rate_bps = 1000000, .burst_bits = 512000};
+	set.rules.vlans = (struct dp_vlans){DP_VLANS_NATIVE_UNTAGGED, .vlan = 9, .all = true};
+	set.pin[0] = 2;
+	set.pin[1] = 1;
+	set.pin[2] = 0;
+	assert_int_equal(model_port_change(&model, port, &set, NULL), 0);
+	for (unsigned int restarts = 0; restarts < 2; restarts++) {
+		const struct fake_port *fake = &fake_dp.port[port->id];
+
+		assert_int_equal(fake->lcore[0], 2);
+		assert_int_equal(fake->lcore[1], 1);
+		assert_memory_equal(&fake->config.rules, &set.rules, sizeof(set.rules));
+		restart(state);
+		assert_int_equal(model_load(&model, NULL), 0);
+		assert_int_equal(model_open(&model, NULL), 0);
+		port = model_port_find(&model, "u");
+		assert_int_equal(port->n_lcores, 3);
+	}
+}
+
+static void
 all_comes_back_after_a_restart(void **state)
 {
 	struct port_settings set = uplink_settings("u");
@@ -415,7 +450,7 @@ all_comes_back_after_a_restart(void **state)
 	port = attach(
 		"{\"name\": \"p\", \"bridge\": \"b\", \"queues\": 2, \"mac\": \"02:00:00:00:00:01\"}");
 	rules = port->set.rules;
-	rules.vlans = (struct dp_vlans){.access = 9};
+	rules.vlans = (struct dp_vlans){DP_VLANS_ACCESS, .vlan = 9};
 	assert_int_equal(change_rules(port, &rules, NULL), 0);
 	attach("{\"name\": \"gone\", \"bridge\": \"b\"}");
 	assert_int_equal(model_port_del(&model, model_port_find(&model, "gone"), NULL), 0);
@@ -426,7 +461,7 @@ all_comes_back_after_a_restart(void **state)
 	assert_int_equal(model_open(&model, NULL), 0);
 	assert_null(model_port_find(&model, "gone"));
 	port = model_port_find(&model, "p");
-	assert_int_equal(fake_dp.port[port->id].config.rules.vlans.access, 9);
+	assert_int_equal(fake_dp.port[port->id].config.rules.vlans.vlan, 9);
 	assert_int_equal(fake_dp.port[port->id].config.rules.n_macs, 1);
 	assert_int_equal(fake_dp.port[port->id].config.queues, 2);
 	/* A newer build offers no more to a port that is there already. */
@@ -596,6 +631,7 @@ main(void)
 		TEST(several_ports_are_all_made_or_none),
 		TEST(a_port_that_cannot_be_closed_lives_on),
 		TEST(ports_and_uplinks_share_their_names),
+		TEST(an_uplink_changes_as_a_port_does),
 		TEST(all_comes_back_after_a_restart),
 		TEST(a_port_is_incoming_until_its_guest_has_run),
 		TEST(ports_with_one_mac_are_both_restored),

@@ -133,7 +133,7 @@ sends(uint32_t number, uint32_t bytes)
 
 	make(frame, number, bytes);
 	guest_sends(&from, NULL, frame, bytes);
-	lcore_forwards(&from, &to, true);
+	lcore_forwards(&from, &to, 0);
 }
 
 /* The guest has got exactly that next. It may be spread over buffers. */
@@ -267,7 +267,7 @@ what_is_to_be_finished_waits_for_room_too(void **state)
 	to.vq[TO_GUEST].can = VNET_CAN_CSUM;
 	goes_away();
 	guest_sends(&from, &ask, frame, sizeof(frame));
-	lcore_forwards(&from, &to, true);
+	lcore_forwards(&from, &to, 0);
 	sends(2, 62);
 	is_back();
 	to.vq[TO_GUEST].can = 0;
@@ -298,7 +298,7 @@ segments_and_sums_are_still_asked_for(void **state)
 	frame[23] = 17;
 	goes_away();
 	guest_sends(&from, &ask, frame, sizeof(frame));
-	lcore_forwards(&from, &to, true);
+	lcore_forwards(&from, &to, 0);
 	is_back();
 	guest_gives(&to, TO_GUEST, 1);
 	runs();

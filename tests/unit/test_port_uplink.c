@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -115,29 +113,46 @@ devargs_that_name_no_device_are_refused(void **state)
 	refuse("net_pcap0,iface", 1500, -EINVAL, "bad-devargs", "devargs");
 	refuse("net_af_packet0,iface", 1500, -EINVAL, "bad-devargs", "devargs");
 	refuse("net_af_packet0,iface=no such one", 1500, -ENODEV, "no-such-device", "devargs");
-	refuse("net_virtio_user0,path=/nobody", 1500, -ENODEV, "no-such-device", "devargs");
-	refuse("net_virtio_user0,path=/tmp/s,server=1", 1500, -EINVAL, "bad-devargs", "devargs");
 	refuse("net_pcap0,rx_pcap=/nobody", 1500, -EIO, "device-refused", "devargs");
 	refuse("", 1500, -ENODEV, "no-such-device", "devargs");
 }
 
-/* The driver would wait for it without end. */
+/* It is there without its device, which comes with the first connection. */
 static void
-a_socket_that_does_not_answer_is_refused(void **state)
+an_uplink_with_a_socket_waits_for_its_device(void **state)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	char args[DP_DEVARGS_SIZE];
+	struct dp_uplink_config config = {.name = "up", .n_lcore = 1, .rules.mtu = 1500};
+	struct dp_rules rules = {.mtu = 9000};
+	struct dp_port_info info = {0};
+	struct rte_mbuf *m[2];
+	struct port *p, *other;
+	struct err err;
+	static struct burst b;
 
 	(void)state;
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/socket", directory);
-	snprintf(args, sizeof(args), "net_virtio_user0,path=%s", addr.sun_path);
-	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	refuse(args, 1500, -ENODEV, "no-such-device", "devargs");
-	assert_int_equal(listen(fd, 5), 0);
-	refuse(args, 1500, -EIO, "device-refused", "devargs");
-	close(fd);
-	unlink(addr.sun_path);
+	strcpy(config.devargs, "net_virtio_user0,queues=2,path=/nobody");
+	assert_int_equal(dp_uplink_parse(config.devargs, &config.socket, &err), 0);
+	assert_int_equal(port_uplink_open(&config, 3, 1, &p, &err), 0);
+	assert_int_equal(p->n_queues, 1); /* as many as lcores */
+	assert_int_equal(port_uplink_open(&config, 4, 1, &other, &err), -EBUSY);
+	assert_string_equal(err.code, "device-in-use");
+	assert_int_equal(p->ops->connect(p), -ENOENT);
+	port_uplink_poll();
+	p->ops->info(p, &info);
+	assert_false(info.up || info.connected);
+	assert_null(info.failure);
+	assert_int_equal(p->ops->set_rules(p, &rules, &err), 0);
+	burst_clear(&b);
+	p->ops->rx(&p->queue[0], &b);
+	assert_int_equal(b.n, 0);
+	assert_true(p->ops->rx_arm(&p->queue[0], 1));
+	assert_int_equal(rte_pktmbuf_alloc_bulk(pool(), m, 2), 0);
+	p->ops->tx_own(&p->queue[0], m, 2);
+	assert_int_equal(p->queue[0].stats.out_drop[DP_OUT_NO_GUEST], 2);
+	assert_int_equal(rte_pktmbuf_alloc_bulk(pool(), m, 2), 0);
+	assert_int_equal(p->ops->tx_try(&p->queue[0], m, 2), 0);
+	assert_mbufs_home();
+	p->ops->close(p);
 }
 
 static void
@@ -170,6 +185,46 @@ an_mtu_that_the_device_does_not_take_is_refused(void **state)
 	rules.mtu = 1400;
 	assert_int_equal(p->ops->set_rules(p, &rules, &err), 0);
 	p->ops->close(p);
+}
+
+static void
+more_queues_than_the_device_has_are_refused(void **state)
+{
+	struct dp_uplink_config config = {.name = "up",
+					  .n_lcore = 1,
+					  .rules.mtu = 1500,
+					  .queues = 2};
+	struct err err = {.message = ""};
+	struct port *p;
+
+	(void)state;
+	strcpy(config.devargs, devargs);
+	assert_int_equal(port_uplink_open(&config, 3, 1, &p, &err), -ENOTSUP);
+	assert_string_equal(err.code, "queues-refused");
+	assert_string_equal(err.param, "queues");
+	assert_non_null(strstr(err.message, "has 1 receive queue,"));
+	assert_mbufs_home();
+}
+
+/* Also more of them than there are lcores. */
+static void
+an_uplink_has_the_queues_that_it_is_to_have(void **state)
+{
+	struct dp_uplink_config config = {.name = "up", .n_lcore = 1, .rules.mtu = 1500};
+	struct port *p;
+
+	(void)state;
+	strcpy(config.devargs, "net_null7");
+	for (config.queues = 0; config.queues < 4; config.queues++) {
+		struct dp_port_info info = {0};
+
+		assert_int_equal(port_uplink_open(&config, 3, 2, &p, NULL), 0);
+		assert_int_equal(p->n_queues, RTE_MAX(config.queues, 2u)); /* two to send on */
+		p->ops->info(p, &info);
+		assert_true(info.queue[0].enabled_from_guest);
+		assert_int_equal(info.queue[1].enabled_from_guest, config.queues != 1);
+		p->ops->close(p);
+	}
 }
 
 static void
@@ -384,9 +439,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(devargs_that_name_no_device_are_refused),
-		cmocka_unit_test(a_socket_that_does_not_answer_is_refused),
+		cmocka_unit_test(an_uplink_with_a_socket_waits_for_its_device),
 		cmocka_unit_test(a_device_is_one_uplink_and_may_come_again),
 		cmocka_unit_test(an_mtu_that_the_device_does_not_take_is_refused),
+		cmocka_unit_test(more_queues_than_the_device_has_are_refused),
+		cmocka_unit_test(an_uplink_has_the_queues_that_it_is_to_have),
 		cmocka_unit_test(info_tells_the_driver),
 		cmocka_unit_test(frames_come_in_as_they_are),
 		cmocka_unit_test(a_large_frame_leaves_in_segments_and_counts_once),

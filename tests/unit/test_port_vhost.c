@@ -176,7 +176,7 @@ close_waits_for_lcores_before_it_frees(void **state)
 	fd = bring_up(3);
 	port->ops->close(port);
 	/* destroy_device ran inside unregister; destroy_connection never does. */
-	assert_string_equal(fake_log(), "grace down unregistered grace disconnected");
+	assert_string_equal(fake_log(), "grace down unregistered grace disconnected ring");
 	assert_int_equal(fake.vid_at_grace, -1);
 	close(fd);
 }
@@ -191,26 +191,26 @@ a_client_connects_when_somebody_is_there(void **state)
 	config.client = true;
 	fake.client_vid = 2;
 	open_port();
-	assert_int_equal(port_vhost_connect(port), -ENOENT);
+	assert_int_equal(port->ops->connect(port), -ENOENT);
 	file = fopen(config.path, "w");
 	assert_non_null(file);
 	fclose(file);
-	assert_int_equal(port_vhost_connect(port), -ENOTSOCK);
+	assert_int_equal(port->ops->connect(port), -ENOTSOCK);
 	unlink(config.path);
 	listener = foreign_listener(config.path);
-	assert_int_equal(port_vhost_connect(port), 0);
+	assert_int_equal(port->ops->connect(port), 0);
 	assert_string_equal(fake_log(), "connected");
 	assert_int_equal(info().peer_pid, getpid());
-	assert_int_equal(port_vhost_connect(port), -EALREADY);
+	assert_int_equal(port->ops->connect(port), -EALREADY);
 
 	fake_leave(2);
 	assert_string_equal(fake_log(), "grace disconnected");
-	assert_int_equal(port_vhost_connect(port), 0);
+	assert_int_equal(port->ops->connect(port), 0);
 	assert_int_equal(info().reconnects, 1);
 	assert_int_equal(fake.registered, 1);
 	fake_leave(2);
 	close(listener);
-	assert_int_equal(port_vhost_connect(port), -ECONNREFUSED);
+	assert_int_equal(port->ops->connect(port), -ECONNREFUSED);
 	assert_int_equal(fake.registered, 0);
 
 	port->ops->close(port);
@@ -227,7 +227,7 @@ a_client_refuses_an_unlisted_peer(void **state)
 	config.access.n_peer_uids = 1;
 	config.access.peer_uid[0] = getuid() + 1;
 	open_port();
-	assert_int_equal(port_vhost_connect(port), -EPERM);
+	assert_int_equal(port->ops->connect(port), -EPERM);
 	assert_string_equal(fake_log(), "refused unregistered");
 	assert_false(info().connected);
 	port->ops->close(port);
@@ -284,7 +284,7 @@ static void
 a_server_port_does_not_connect(void **state)
 {
 	(void)state;
-	assert_int_equal(port_vhost_connect(port), -EINVAL);
+	assert_int_equal(port->ops->connect(port), -EINVAL);
 }
 
 int

@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -75,7 +77,7 @@ run_until_tries(unsigned int n)
 static void
 add(void **state, int port, const char *name)
 {
-	assert_int_equal(reconnect_add(reconnect, port, scratch_path(state, name)), 0);
+	assert_int_equal(reconnect_add(reconnect, port, scratch_path(state, name), false), 0);
 }
 
 static void
@@ -187,6 +189,56 @@ ports_of_one_directory_do_not_disturb_each_other(void **state)
 	reconnect_up(reconnect, PORT);
 }
 
+/* A socket without a listener, as a process that was killed leaves it. */
+static void
+leave_socket(void **state, const char *name)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", scratch_path(state, name));
+	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	close(fd);
+}
+
+static bool
+is_there(void **state, const char *name)
+{
+	return access(scratch_path(state, name), F_OK) == 0;
+}
+
+static void
+a_socket_that_was_left_behind_is_removed_for_who_wants_that(void **state)
+{
+	double end;
+
+	/* That we were connected to: at once. */
+	leave_socket(state, "s/p");
+	leave_socket(state, "s/q");
+	fake_dp.connect_result = 0;
+	assert_int_equal(reconnect_add(reconnect, PORT, scratch_path(state, "s/p"), true), 0);
+	assert_int_equal(reconnect_add(reconnect, PORT + 1, scratch_path(state, "s/q"), false), 0);
+	fake_dp.connect_result = -ECONNREFUSED;
+	reconnect_lost(reconnect, PORT);
+	reconnect_lost(reconnect, PORT + 1);
+	assert_false(is_there(state, "s/p"));
+	assert_true(is_there(state, "s/q"));
+
+	/* Another only when it is old: who made it may be about to listen. */
+	leave_socket(state, "s/p");
+	fake_dp.connects = 0;
+	run_until_tries(1);
+	assert_true(is_there(state, "s/p"));
+	for (end = now_s() + DEADLINE_S; is_there(state, "s/p") && now_s() < end;)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_false(is_there(state, "s/p"));
+
+	/* Nothing but a socket. */
+	scratch_file(state, "s/p", "");
+	run_for(0.05);
+	assert_true(is_there(state, "s/p"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -199,6 +251,7 @@ main(void)
 		TEST(a_lost_guest_is_looked_for_at_once),
 		TEST(a_guest_that_never_gets_up_is_not_tried_in_a_circle),
 		TEST(a_directory_that_is_replaced_is_found_again),
+		TEST(a_socket_that_was_left_behind_is_removed_for_who_wants_that),
 		TEST(ports_of_one_directory_do_not_disturb_each_other),
 	};
 

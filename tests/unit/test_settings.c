@@ -54,7 +54,7 @@ a_port_has_the_defaults_of_the_contract(void **state)
 	assert_true(set.rules.learn);
 	assert_false(set.rules.vepa);
 	assert_true(set.rules.vlans.all);
-	assert_int_equal(set.rules.vlans.access, 0);
+	assert_int_equal(set.rules.vlans.vlan, 0);
 	assert_int_equal(set.rules.n_macs, 0);
 	assert_int_equal(set.rules.park_ms, 2000);
 	assert_int_equal(set.rules.park_frames, 16384);
@@ -87,7 +87,7 @@ vlans_are_access_or_trunk(void **state)
 
 	(void)state;
 	set = port_of("{'vlan': 4094}");
-	assert_int_equal(set.rules.vlans.access, 4094);
+	assert_int_equal(set.rules.vlans.vlan, 4094);
 	assert_false(set.rules.vlans.all);
 	set = port_of("{'trunks': [0, 63, 64, 4094]}");
 	assert_false(set.rules.vlans.all);
@@ -99,6 +99,62 @@ vlans_are_access_or_trunk(void **state)
 	assert_string_equal(err.code, "bad-parameter");
 	assert_string_equal(err.param, "trunks");
 	json_decref(both);
+}
+
+static void
+modes_of_vlans(void **state)
+{
+	static const struct {
+		const char *params;
+		struct dp_vlans vlans;
+	} cases[] = {
+		{"{'vlan_mode': 'trunk'}", {DP_VLANS_TRUNK, .all = true}},
+		{"{'vlan_mode': 'trunk', 'trunks': [0, 5]}", {DP_VLANS_TRUNK, .trunks = {33}}},
+		{"{'vlan_mode': 'access', 'vlan': 7}", {DP_VLANS_ACCESS, .vlan = 7}},
+		{"{'vlan_mode': 'native-tagged', 'vlan': 7}",
+		 {DP_VLANS_NATIVE_TAGGED, .vlan = 7, .all = true}},
+		{"{'vlan_mode': 'native-untagged', 'vlan': 7, 'trunks': [5]}",
+		 {DP_VLANS_NATIVE_UNTAGGED, .vlan = 7, .trunks = {32}}},
+		{"{'vlan_mode': 'native-untagged', 'vlan': 7, 'trunks': []}",
+		 {DP_VLANS_NATIVE_UNTAGGED, .vlan = 7, .all = true}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct dp_rules rules = {
+			.vlans = {DP_VLANS_NATIVE_TAGGED, .vlan = 9, .trunks = {6}}};
+		json_t *params = params_of(cases[i].params);
+
+		assert_int_equal(settings_change(params, &rules, NULL), 0);
+		assert_memory_equal(&rules.vlans, &cases[i].vlans, sizeof(rules.vlans));
+		json_decref(params);
+	}
+}
+
+static void
+modes_of_vlans_that_make_no_sense(void **state)
+{
+	static const char *const cases[][2] = {
+		{"{'vlan_mode': 'access'}", "vlan_mode"},
+		{"{'vlan_mode': 'access', 'trunks': [1]}", "trunks"},
+		{"{'vlan_mode': 'access', 'vlan': 7, 'trunks': []}", "trunks"},
+		{"{'vlan_mode': 'trunk', 'vlan': 7}", "vlan"},
+		{"{'vlan_mode': 'native-tagged'}", "vlan_mode"},
+		{"{'vlan_mode': 'native-untagged', 'trunks': [7]}", "vlan_mode"},
+		{"{'vlan_mode': 'native-untagged', 'vlan': 7, 'trunks': [0, 8]}", "trunks"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *params = params_of(cases[i][0]);
+		struct dp_rules rules = {.mtu = 1500};
+		struct err err = {0};
+
+		assert_int_equal(settings_change(params, &rules, &err), -EINVAL);
+		assert_string_equal(err.code, "bad-parameter");
+		assert_string_equal(err.param, cases[i][1]);
+		json_decref(params);
+	}
 }
 
 static void
@@ -115,14 +171,14 @@ a_change_leaves_the_rest(void **state)
 	assert_true(rules.learn);
 	assert_int_equal(rules.n_macs, 2);
 	assert_int_equal(rules.mac[1].byte[5], 2);
-	assert_int_equal(rules.vlans.access, 7);
+	assert_int_equal(rules.vlans.vlan, 7);
 	assert_int_equal(rules.mtu, 9000);
 	assert_true(rules.vepa);
 	change = params_of("{'mac': [], 'trunks': [5], 'mtu': 68, 'switching': 'veb'}");
 	assert_int_equal(settings_change(change, &rules, NULL), 0);
 	json_decref(change);
 	assert_int_equal(rules.n_macs, 0);
-	assert_int_equal(rules.vlans.access, 0);
+	assert_int_equal(rules.vlans.vlan, 0);
 	assert_true(rules.vlans.trunks[0] == 1 << 5);
 	assert_int_equal(rules.mtu, 68);
 	assert_false(rules.vepa);
@@ -220,6 +276,43 @@ burst_follows_rate(void **state)
 	}
 }
 
+/* A rate is told back in the larger unit where that tells all of it. */
+static void
+rates_have_two_units(void **state)
+{
+	static const struct {
+		const char *port, *change, *told;
+		unsigned int value;
+	} cases[] = {
+		{"{'rate_kbps': 1500}", "{'mtu': 1400}", "rate_kbps", 1500},
+		{"{'rate_kbps': 2000}", "{'mtu': 1400}", "rate_mbps", 2},
+		{"{'rate_kbps': 1500}", "{'rate_mbps': 3}", "rate_mbps", 3},
+		{"{'rate_mbps': 3}", "{'rate_kbps': 1}", "rate_kbps", 1},
+		{"{'rate_kbps': 1000000000}", "{}", "rate_mbps", 1000000},
+	};
+	json_t *both = params_of("{'rate_mbps': 1, 'rate_kbps': 1000}");
+	struct port_settings set;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *change = params_of(cases[i].change), *json;
+
+		set = port_of(cases[i].port);
+		assert_int_equal(settings_change(change, &set.rules, NULL), 0);
+		json = settings_port_json(&set);
+		assert_int_equal(json_integer_value(json_object_get(json, cases[i].told)),
+				 cases[i].value);
+		assert_int_equal(!json_object_get(json, "rate_mbps"),
+				 !!json_object_get(json, "rate_kbps"));
+		json_decref(change);
+		json_decref(json);
+	}
+	assert_int_equal(settings_of_port(both, &set, &err), -EINVAL);
+	assert_string_equal(err.param, "rate_kbps");
+	json_decref(both);
+}
+
 static void
 a_burst_without_a_rate_is_refused(void **state)
 {
@@ -302,10 +395,13 @@ settings_survive_the_way_there_and_back(void **state)
 		"{'name': 'p', 'bridge': 'b'}",
 		"{'name': 'p', 'bridge': 'b', 'mode': 'client', 'socket': '/s/x', 'queues': 16,"
 		" 'node': 3, 'mtu': 9702, 'vlan': 5, 'learn': true, 'switching': 'vepa',"
-		" 'mac': ['02:ab:00:00:00:01', '02:cd:00:00:00:02'], 'peer_users': ['root', '1']}",
+		" 'mac': ['02:ab:00:00:00:01', '02:cd:00:00:00:02'], 'peer_users': ['root', '1'],"
+		" 'owner': 'libvirt:1'}",
 		"{'name': 'p', 'bridge': 'b', 'socket_owner': 'nobody', 'socket_group': '0',"
 		" 'socket_mode': '0600'}",
 		"{'name': 'p', 'bridge': 'b', 'trunks': [0, 1, 2000, 4094], 'learn': false}",
+		"{'name': 'p', 'bridge': 'b', 'vlan_mode': 'native-tagged', 'vlan': 3}",
+		"{'name': 'p', 'bridge': 'b', 'vlan_mode': 'native-untagged', 'vlan': 3, 'trunks': [4]}",
 		"{'name': 'p', 'bridge': 'b', 'rate_mbps': 25, 'storm_unknown_pps': 9,"
 		" 'datapath': 'library'}",
 		"{'name': 'p', 'bridge': 'b', 'rate_mbps': 400000, 'burst_kb': 3, 'tx_retries': 2,"
@@ -321,6 +417,7 @@ settings_survive_the_way_there_and_back(void **state)
 		memset(&back, 0xff, sizeof(back));
 		assert_int_equal(settings_of_port(json, &back, NULL), 0);
 		assert_memory_equal(&set.rules, &back.rules, sizeof(set.rules));
+		assert_string_equal(set.owner, back.owner);
 		assert_string_equal(set.socket, back.socket);
 		assert_int_equal(set.client, back.client);
 		assert_int_equal(set.incoming, back.incoming);
@@ -402,6 +499,8 @@ uplinks_and_bridges_survive_it_too(void **state)
 	assert_true(set.rules.learn);
 	json_decref(json);
 	json = settings_uplink_json(&set);
+	assert_null(json_object_get(json, "queues"));
+	assert_null(json_object_get(json, "lcore"));
 	assert_int_equal(settings_of_uplink(json, &back, NULL), 0);
 	assert_memory_equal(&set.rules, &back.rules, sizeof(set.rules));
 	assert_string_equal(back.devargs, "net_null0");
@@ -410,6 +509,49 @@ uplinks_and_bridges_survive_it_too(void **state)
 	settings_of_bridge(json, &same);
 	assert_memory_equal(&bridge, &same, sizeof(bridge));
 	json_decref(json);
+}
+
+/* How many queues it gets may be left open; one lcore for all is right for any number. */
+static void
+queues_of_uplinks_are_pinned_too(void **state)
+{
+	static const struct {
+		const char *params;
+		unsigned int queues;
+		uint8_t pin[3], last; /* of the first three, and of the last */
+	} cases[] = {
+		{"{'lcore': 2}", 0, {2, 2, 2}, 2},
+		{"{'lcore': 'auto'}", 0, {0}, 0},
+		{"{'queues': 2}", 2, {0}, 0},
+		{"{'queues': 2, 'lcore': 3}", 2, {3, 3, 0}, 0},
+		{"{'queues': 3, 'lcore': [1, 'auto', 2]}", 3, {1, 0, 2}, 0},
+	};
+	static const char *const wrong[] = {"{'lcore': [1]}", "{'queues': 2, 'lcore': [1]}",
+					    "{'queues': 1, 'lcore': [1, 1]}"};
+	struct port_settings set, back;
+	struct err err;
+	json_t *json;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json = params_of(cases[i].params);
+		assert_int_equal(settings_of_uplink(json, &set, NULL), 0);
+		json_decref(json);
+		assert_int_equal(set.queues, cases[i].queues);
+		assert_memory_equal(set.pin, cases[i].pin, sizeof(cases[i].pin));
+		assert_int_equal(set.pin[DP_QUEUES_MAX - 1], cases[i].last);
+		json = settings_uplink_json(&set);
+		assert_int_equal(settings_of_uplink(json, &back, NULL), 0);
+		assert_int_equal(back.queues, set.queues);
+		assert_memory_equal(back.pin, set.pin, sizeof(set.pin));
+		json_decref(json);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		json = params_of(wrong[i]);
+		assert_int_equal(settings_of_uplink(json, &set, &err), -EINVAL);
+		assert_string_equal(err.param, "lcore");
+		json_decref(json);
+	}
 }
 
 static void
@@ -487,10 +629,13 @@ main(void)
 		cmocka_unit_test(a_port_has_the_defaults_of_the_contract),
 		cmocka_unit_test(a_bridge_has_the_defaults_of_the_contract),
 		cmocka_unit_test(vlans_are_access_or_trunk),
+		cmocka_unit_test(modes_of_vlans),
+		cmocka_unit_test(modes_of_vlans_that_make_no_sense),
 		cmocka_unit_test(a_change_leaves_the_rest),
 		cmocka_unit_test(learn_follows_mac),
 		cmocka_unit_test(limits_are_given_and_taken_back),
 		cmocka_unit_test(burst_follows_rate),
+		cmocka_unit_test(rates_have_two_units),
 		cmocka_unit_test(a_burst_without_a_rate_is_refused),
 		cmocka_unit_test(datapath_is_the_daemons_unless_given),
 		cmocka_unit_test(limits_are_shown_when_set),
@@ -498,6 +643,7 @@ main(void)
 		cmocka_unit_test(settings_survive_the_way_there_and_back),
 		cmocka_unit_test(pins_are_one_or_one_for_each_queue),
 		cmocka_unit_test(uplinks_and_bridges_survive_it_too),
+		cmocka_unit_test(queues_of_uplinks_are_pinned_too),
 		cmocka_unit_test(a_socket_path_is_not_cut),
 		cmocka_unit_test(access_is_the_standard_where_nothing_was_given),
 		cmocka_unit_test(access_that_makes_no_sense_is_refused),

@@ -27,19 +27,19 @@ static struct {
 } look;
 
 uint16_t __real_vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is,
-			       bool trunk, struct vring_sent *sent);
+			       uint16_t untagged, struct vring_sent *sent);
 uint16_t __wrap_vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is,
-			       bool trunk, struct vring_sent *sent);
+			       uint16_t untagged, struct vring_sent *sent);
 
 uint16_t
-__wrap_vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is, bool trunk,
-		      struct vring_sent *sent)
+__wrap_vring_split_tx(struct virtq *r, struct frame *const *f, uint16_t n, bool as_is,
+		      uint16_t untagged, struct vring_sent *sent)
 {
 	uint16_t done;
 
 	if (++look.n == look.breaks_at)
 		to.guest[TO_GUEST].split.avail->idx += 30000;
-	done = __real_vring_split_tx(r, f, n, as_is, trunk, sent);
+	done = __real_vring_split_tx(r, f, n, as_is, untagged, sent);
 	guest_gives(&to, TO_GUEST, look.gives);
 	return done;
 }
@@ -77,7 +77,7 @@ send_all(void)
 		frame[FRAME_BYTES - 1] = i;
 		guest_sends(&from, NULL, frame, sizeof(frame));
 	}
-	lcore_forwards(&from, &to, false);
+	lcore_forwards(&from, &to, 0);
 }
 
 /* The first n came, in their order, and no more; the others were counted. */

@@ -127,7 +127,7 @@ frames_are_not_spread_over_endless_chains_of_nothing(void **state)
 			offer(i);
 		}
 		port.base.tx_retries = 32;
-		vring_direct_tx_frames(&queue, &burst, frames, BURST_MAX, false, false);
+		vring_direct_tx_frames(&queue, &burst, frames, BURST_MAX, false, 0);
 		assert_true(ring->live);
 		assert_int_equal(ring->used, 0);
 		assert_int_equal(queue.stats.out_drop[DP_OUT_MTU], VRING_SKIPS_MAX);
@@ -186,7 +186,7 @@ a_guest_is_not_called_for_nothing(void **state)
 		if (!packed)
 			ring->split.used->idx = 0x5555; /* whoever stores it changes it */
 		assert_false(publish());
-		vring_direct_tx_frames(&queue, &burst, frames, BURST_MAX, false, false);
+		vring_direct_tx_frames(&queue, &burst, frames, BURST_MAX, false, 0);
 		assert_int_equal(queue.stats.out_drop[DP_OUT_RING_FULL], BURST_MAX);
 		assert_true(packed || ring->split.used->idx == 0x5555);
 		assert_int_not_equal(eventfd_read(fd, &calls), 0);

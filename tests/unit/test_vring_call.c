@@ -51,7 +51,7 @@ static void
 deliver(unsigned int n)
 {
 	send_some(n);
-	lcore_forwards(&from, &to, false);
+	lcore_forwards(&from, &to, 0);
 	take_and_give(n);
 }
 
@@ -290,7 +290,7 @@ nothing_used_is_nothing_to_tell(bool packed, uint64_t features)
 		ask(&to, TO_GUEST);
 		ask(&from, FROM_GUEST);
 		send_some(8);
-		lcore_forwards(&from, &to, false);
+		lcore_forwards(&from, &to, 0);
 		calls(&to, TO_GUEST);
 		calls(&from, FROM_GUEST);
 		/* The receiver is full now; and none of the sender's buffers is given back.
@@ -299,11 +299,11 @@ nothing_used_is_nothing_to_tell(bool packed, uint64_t features)
 		lcore_polls(&from);
 		vring_direct_tx_frames(&to.queue, &burst,
 				       (struct frame *[]){&burst.frame[0], &burst.frame[1]}, 2,
-				       false, false);
+				       false, 0);
 		vring_direct_rx_done(&from.queue, &burst, 0);
 		assert_int_equal(calls(&to, TO_GUEST), 0);
 		assert_int_equal(calls(&from, FROM_GUEST), 0);
-		lcore_forwards(&from, &to, false);
+		lcore_forwards(&from, &to, 0);
 		calls(&from, FROM_GUEST);
 		take_and_give(8);
 	}

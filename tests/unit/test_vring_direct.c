@@ -210,13 +210,13 @@ what_is_longer_than_the_mtu_is_left_out_of_its_row(void **state)
 	send_plain(max + 4, 7, 'd'); /* a tag is none of the MTU's bytes */
 	send_plain(max + 5, 7, 'E');
 	send_plain(61, -1, 'f');
-	lcore_forwards(&from, &to, true);
+	lcore_forwards(&from, &to, 0);
 	assert_string_equal(marks(), "acdf");
 	assert_int_equal(lost(DP_OUT_MTU), 2);
 	assert_delivered(4, 60 + max + max + 4 + 61);
 	to.vhost.base.mtu = 9000;
 	send_plain(max + 1, -1, 'g');
-	lcore_forwards(&from, &to, true);
+	lcore_forwards(&from, &to, 0);
 	assert_string_equal(marks(), "g");
 }
 
@@ -231,7 +231,7 @@ a_frame_that_is_cut_is_as_long_as_its_segments(void **state)
 	guest_gives(&to, TO_GUEST, 64);
 	send_request(60000, RING_PORT_MTU - 40);
 	send_request(9000, RING_PORT_MTU - 40 + CRC_BYTES + 1);
-	lcore_forwards(&from, &to, false);
+	lcore_forwards(&from, &to, 0);
 	assert_int_equal(receive(&hdr, &got), 60054);
 	assert_int_equal(hdr.num_buffers, 30);
 	assert_int_equal(hdr.hdr.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
@@ -252,7 +252,7 @@ what_is_longer_than_the_buffers_counts_as_too_long(void **state)
 	send_plain(512, -1, 'a');
 	send_plain(513, -1, 'B');
 	send_plain(100, -1, 'c');
-	lcore_forwards(&from, &to, false);
+	lcore_forwards(&from, &to, 0);
 	assert_string_equal(marks(), "ac");
 	assert_int_equal(lost(DP_OUT_MTU), 1);
 }
@@ -271,7 +271,7 @@ a_checksum_is_finished_for_who_does_not_take_it(void **state)
 	send_plain(60, -1, 'a');
 	send_request(1001, 0);
 	send_plain(60, -1, 'c');
-	lcore_forwards(&from, &to, false);
+	lcore_forwards(&from, &to, 0);
 	assert_int_equal(calls(&to, TO_GUEST), 1); /* for all three */
 	assert_int_equal(receive(&hdr, &got), 60);
 	assert_int_equal(got.byte[59], 'a');
@@ -292,7 +292,7 @@ a_checksum_is_left_to_who_takes_it(void **state)
 	receiver_with(MERGEABLE | TAKES_CSUM, 0);
 	guest_gives(&to, TO_GUEST, 64);
 	send_request(1001, 0);
-	lcore_forwards(&from, &to, false);
+	lcore_forwards(&from, &to, 0);
 	assert_int_equal(receive(&hdr, &got), wire.len);
 	assert_int_equal(hdr.hdr.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
 	assert_int_equal(hdr.hdr.csum_start, 34);
@@ -316,7 +316,7 @@ what_is_cut_counts_as_one_frame_and_makes_one_call(void **state)
 	send_plain(60, -1, 'a');
 	send_request(payload, (uint16_t)mss);
 	send_plain(60, -1, 'z');
-	lcore_forwards(&from, &to, false);
+	lcore_forwards(&from, &to, 0);
 	assert_int_equal(calls(&to, TO_GUEST), 1);
 	assert_int_equal(receive(&hdr, &got), 60);
 	for (at = 0; at < payload; at += mss) {
@@ -345,7 +345,7 @@ what_came_in_part_counts_as_lost(void **state)
 	(void)state;
 	guest_gives(&to, TO_GUEST, 3);
 	send_request(4321, 1000);
-	lcore_forwards(&from, &to, false);
+	lcore_forwards(&from, &to, 0);
 	while (receive(&hdr, &got) != 0)
 		n++;
 	assert_int_equal(n, 3);
@@ -354,7 +354,7 @@ what_came_in_part_counts_as_lost(void **state)
 	/* The next one is not affected. */
 	guest_gives(&to, TO_GUEST, 5);
 	send_request(4321, 1000);
-	lcore_forwards(&from, &to, false);
+	lcore_forwards(&from, &to, 0);
 	assert_delivered(1, 54 + 4321);
 	assert_int_equal(lost(DP_OUT_RING_FULL), 1);
 }
@@ -367,7 +367,7 @@ more_segments_than_software_makes_are_an_offload_drop(void **state)
 	send_plain(60, -1, 'a');
 	send_request(60000, 100);
 	send_plain(60, -1, 'c');
-	lcore_forwards(&from, &to, false);
+	lcore_forwards(&from, &to, 0);
 	assert_string_equal(marks(), "ac");
 	assert_int_equal(lost(DP_OUT_OFFLOAD), 1);
 }
@@ -385,7 +385,7 @@ without_mbufs_only_offloads_are_lost(void **state)
 	send_plain(60, -1, 'a');
 	send_request(100, 0);
 	send_plain(60, -1, 'c');
-	lcore_forwards(&from, &to, false);
+	lcore_forwards(&from, &to, 0);
 	rte_pktmbuf_free_bulk(all, n);
 	assert_string_equal(marks(), "ac");
 	assert_int_equal(lost(DP_OUT_OFFLOAD), 1);
@@ -411,12 +411,12 @@ no_guest_is_not_a_queue_that_is_off(void **state)
 	guest_gives(&to, TO_GUEST, 64);
 	to.vq[TO_GUEST].live = false;
 	send_ten();
-	lcore_forwards(&from, &to, false);
+	lcore_forwards(&from, &to, 0);
 	assert_int_equal(lost(DP_OUT_QUEUE_OFF), 10);
 	memset(to.queue.stats.out_drop, 0, sizeof(to.queue.stats.out_drop));
 	to.vhost.vid = -1;
 	send_ten();
-	lcore_forwards(&from, &to, false);
+	lcore_forwards(&from, &to, 0);
 	assert_int_equal(lost(DP_OUT_NO_GUEST), 10);
 	to.vhost.vid = vid;
 	assert_delivered(0, 0);
