@@ -11,9 +11,11 @@
 #include "control/load.h"
 #include "control/model.h"
 #include "control/options.h"
+#include "control/ovsdb.h"
 #include "control/rebalance.h"
 #include "control/recorder.h"
 #include "control/rpc.h"
+#include "control/takeback.h"
 #include "numa/topology.h"
 
 /* All that main() has built, for the methods to work on. Thread: control. */
@@ -28,7 +30,9 @@ struct daemon {
 	unsigned int follow_turn; /* of follow_second() */
 	struct recorder recorder;
 	struct drain_waits drain_waits;
+	struct takebacks takebacks;
 	struct arrivals arrivals;
+	struct ovsdb *ovsdb; /* NULL: none is served */
 	struct rpc *rpc;
 	uint64_t event_seq; /* of the last event sent */
 	unsigned int event_lines[DP_PORTS_MAX]; /* each port has caused in the log in this second */

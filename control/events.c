@@ -504,6 +504,7 @@ events_pump_removed(struct daemon *d, int id, const char *name)
 		/* Nobody waits for a port that is gone, but its guest's end is still to be told. */
 		if (port) {
 			on_port_event(d, port, &event);
+			ovsdb_tell_soon(d->ovsdb);
 		} else if (event.port == id && event.type == DP_EVENT_PORT_DOWN)
 			send_event(d, PORT_DOWN, event.time_ns, name, json_object());
 	}

@@ -151,6 +151,8 @@ prepare_cpus(struct daemon *d, struct plan *plan, struct err *err)
 
 	if (topology_read(&d->topology, err) < 0)
 		return -1;
+	if (!d->options.config_check)
+		ovsdb_choose_lcores(&d->options, &d->topology);
 	n = placement_lcores(&d->topology, d->options.lcores, m->lcore, DP_LCORES_MAX,
 			     &control_cpus, err);
 	if (n < 0)
@@ -466,7 +468,6 @@ serve(struct daemon *d, const struct plan *plan, struct err *err)
 	unsigned int descriptors = raise_descriptor_limit();
 	int rc;
 
-	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write() */
 	if (sockpath_clear(d->options.control, err) < 0)
 		return -1;
@@ -497,10 +498,13 @@ serve(struct daemon *d, const struct plan *plan, struct err *err)
 	if (rc < 0)
 		goto stop_recorder;
 
-	rc = run(d, err);
+	d->ovsdb = d->options.ovsdb ? ovsdb_start(d, err) : NULL;
+	rc = d->options.ovsdb && !d->ovsdb ? -1 : run(d, err);
 
+	ovsdb_stop(d->ovsdb);
 	arrival_clear(d);
 	drain_clear(d);
+	takeback_clear(d);
 	rpc_stop(d->rpc);
 stop_recorder:
 	recorder_clear(&d->recorder);
@@ -524,6 +528,7 @@ main(int argc, char **argv)
 	struct err err = {0};
 	int status = EXIT_DONE;
 
+	signal(SIGPIPE, SIG_IGN);
 	model_init(&d.model);
 	switch (options_parse(&d.options, argc, argv, &err)) {
 	case OPTIONS_DONE:

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "control/methods.h"
+#include "control/ovsdb_apply.h"
 
 static json_t *
 bridge_json(const struct model *m, const struct model_bridge *bridge)
@@ -14,6 +15,8 @@ bridge_json(const struct model *m, const struct model_bridge *bridge)
 		if (port->bridge == bridge)
 			json_array_append_new(port->is_uplink ? uplinks : ports,
 					      json_string(port->set.name));
+	json_object_set_new(o, "owner",
+			    json_string(*bridge->set.owner ? bridge->set.owner : "rpc"));
 	json_object_set_new(o, "ports", ports);
 	json_object_set_new(o, "uplinks", uplinks);
 	return o;
@@ -35,6 +38,8 @@ METHOD(method_bridge_del)
 	const char *name = json_string_value(json_object_get(params, "name"));
 
 	(void)connection;
+	if (ovsdb_check_bridge(d, model_bridge_find(&d->model, name), err) < 0)
+		return NULL;
 	return model_bridge_del(&d->model, name, err) < 0 ? NULL : json_object();
 }
 

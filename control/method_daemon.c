@@ -25,6 +25,14 @@ METHOD(method_daemon_stop)
 	return json_object();
 }
 
+METHOD(method_ovsdb_status)
+{
+	(void)connection;
+	(void)params;
+	(void)err;
+	return ovsdb_status(d->ovsdb);
+}
+
 METHOD(method_host_capabilities)
 {
 	(void)connection;

@@ -5,11 +5,11 @@
 
 #include "control/host.h"
 #include "control/methods.h"
-#include "control/migration_map.h"
 #include "control/migration_nic.h"
 #include "control/orchestrator.h"
 #include "control/port_names.h"
 #include "control/schema.h"
+#include "control/takeback.h"
 
 /* A guest comes from another host, or does not come after all. What needs no sluiced is in
  * migration_check.c and domain_xml.c. */
@@ -144,78 +144,7 @@ METHOD(method_migration_prepare)
 	return result;
 }
 
-static bool
-has_mac(const struct model_port *port, const char *mac)
-{
-	uint8_t bytes[6];
-
-	schema_mac_parse(mac, bytes);
-	for (unsigned int i = 0; i < port->set.rules.n_macs; i++)
-		if (!memcmp(port->set.rules.mac[i].byte, bytes, sizeof(bytes)))
-			return true;
-	return false;
-}
-
-/* Whether an entry of a map may be taken back here: the port is the one that was prepared, and its
- * guest does not run here. */
-static int
-check_entry(const struct model_port *port, const char *mac, const json_t *entry, struct err *err)
-{
-	char *socket = migration_map_socket(entry);
-	bool same = socket && !port->is_uplink && has_mac(port, mac) &&
-		    !strcmp(port->set.socket, socket);
-	struct dp_port_info info = {0};
-
-	free(socket);
-	if (!same)
-		return err_set_key(err, EINVAL, "not-prepared", "map", mac,
-				   "%s is not the port that was prepared for %s; the map is of"
-				   " another host, or out of date",
-				   port->set.name, mac);
-	if (port->id >= 0)
-		dp_port_info(port->id, &info);
-	if (!port->set.incoming && info.up)
-		return err_set_key(err, EINVAL, "bad-state", "map", mac,
-				   "the guest of port %s runs here; to remove it nevertheless,"
-				   " `sluicectl port detach %s --force`",
-				   port->set.name, port->set.name);
-	return 0;
-}
-
-static struct model_port *
-port_of(const struct model *m, const json_t *entry)
-{
-	return model_port_find(m, json_string_value(json_object_get(entry, "port")));
-}
-
 METHOD(method_migration_abort)
 {
-	json_t *map = json_object_get(params, "map");
-	json_t *entry, *detached;
-	const char *mac;
-
-	(void)connection;
-	if (migration_map_check(map, err) < 0)
-		return NULL;
-	json_object_foreach(map, mac, entry)
-	{
-		struct model_port *port = port_of(&d->model, entry);
-
-		if (port && check_entry(port, mac, entry, err) < 0)
-			return NULL;
-	}
-	/* What is gone already is no mistake: an abort may be sent again. */
-	detached = json_array();
-	json_object_foreach(map, mac, entry)
-	{
-		struct model_port *port = port_of(&d->model, entry);
-
-		if (port && drain_detach(d, port, err) < 0) {
-			json_decref(detached);
-			return NULL;
-		}
-		if (port)
-			json_array_append(detached, json_object_get(entry, "port"));
-	}
-	return json_pack("{s:o}", "detached", detached);
+	return takeback_start(d, connection, json_object_get(params, "map"), err);
 }

@@ -5,6 +5,7 @@
 #include "control/events.h"
 #include "control/follow.h"
 #include "control/methods.h"
+#include "control/ovsdb_apply.h"
 #include "control/port_names.h"
 #include "control/report.h"
 #include "numa/cpulist.h"
@@ -49,11 +50,10 @@ check_node(const struct topology *t, int node, struct err *err)
 			     list);
 }
 
-/* The same of an lcore. */
-static int
-check_pins(const struct model *m, const struct port_settings *set, struct err *err)
+int
+method_check_pins(const struct model *m, const struct port_settings *set, struct err *err)
 {
-	for (unsigned int i = 0; i < set->queues; i++)
+	for (unsigned int i = 0; i < settings_n_pins(set); i++)
 		if (set->pin[i] > m->n_lcores)
 			return err_set_param(err, EINVAL, "bad-parameter", "lcore",
 					     "lcore: there is no lcore %u, only 1 to %u; `sluicectl"
@@ -87,9 +87,10 @@ METHOD(method_port_attach)
 	struct model_port *port;
 
 	(void)connection;
-	if (settings_of_port(params, &set, err) < 0 ||
+	if (ovsdb_check_owner(params, err) < 0 || settings_of_port(params, &set, err) < 0 ||
 	    (!strcmp(set.name, "auto") && next_name(&d->model, set.name, err) < 0) ||
-	    check_node(&d->topology, set.node, err) < 0 || check_pins(&d->model, &set, err) < 0 ||
+	    check_node(&d->topology, set.node, err) < 0 ||
+	    method_check_pins(&d->model, &set, err) < 0 ||
 	    model_port_attach(&d->model, &set, &port, err) < 0)
 		return NULL;
 	return report_port(d, port);
@@ -101,7 +102,8 @@ METHOD(method_port_detach)
 	bool force = json_is_true(json_object_get(params, "force"));
 	bool later;
 
-	if (!port || drain_leave(d, connection, port, force, &later, err) < 0)
+	if (!port || ovsdb_check_port(d, port, NULL, err) < 0 ||
+	    drain_leave(d, connection, port, force, &later, err) < 0)
 		return NULL;
 	return later ? NULL : json_object();
 }
@@ -166,16 +168,19 @@ METHOD(method_port_set)
 			" `sluicectl port set --help`");
 		return NULL;
 	}
+	if (ovsdb_check_port(d, port, params, err) < 0)
+		return NULL;
 	set = port->set;
 	memcpy(lcore, port->lcore, sizeof(lcore));
 	if (settings_change(params, &set.rules, err) < 0 ||
 	    settings_change_pins(params, &set, err) < 0 ||
-	    (json_object_get(params, "lcore") && check_pins(&d->model, &set, err) < 0) ||
+	    (json_object_get(params, "lcore") && method_check_pins(&d->model, &set, err) < 0) ||
 	    model_port_change(&d->model, port, &set, err) < 0)
 		return NULL;
 	for (unsigned int i = 0; i < port->n_lcores; i++)
 		if (port->lcore[i] != lcore[i])
 			events_queue_moved(d, port, i, lcore[i], "asked");
+	ovsdb_tell_soon(d->ovsdb);
 	/* What is not pinned any more goes home. */
 	if (json_object_get(params, "lcore"))
 		follow_port(d, port);

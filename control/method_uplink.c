@@ -3,6 +3,7 @@
 
 #include "control/events.h"
 #include "control/methods.h"
+#include "control/ovsdb_apply.h"
 #include "control/report.h"
 
 METHOD(method_uplink_add)
@@ -12,6 +13,7 @@ METHOD(method_uplink_add)
 
 	(void)connection;
 	if (settings_of_uplink(params, &set, err) < 0 ||
+	    method_check_pins(&d->model, &set, err) < 0 ||
 	    model_uplink_add(&d->model, &set, &port, err) < 0)
 		return NULL;
 	return report_uplink(d, port);
@@ -32,6 +34,8 @@ METHOD(method_uplink_del)
 			      name);
 		return NULL;
 	}
+	if (ovsdb_check_port(d, port, NULL, err) < 0)
+		return NULL;
 	id = port->id;
 	recorder_port_goes(&d->recorder, id);
 	if (model_port_del(&d->model, port, err) < 0)

@@ -14,6 +14,7 @@ static const struct {
 } handlers[] = {
 	{"daemon.version", method_daemon_version},
 	{"daemon.stop", method_daemon_stop},
+	{"ovsdb.status", method_ovsdb_status},
 	{"bridge.add", method_bridge_add},
 	{"bridge.del", method_bridge_del},
 	{"bridge.list", method_bridge_list},

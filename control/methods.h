@@ -18,6 +18,7 @@
 
 METHOD(method_daemon_version);
 METHOD(method_daemon_stop);
+METHOD(method_ovsdb_status);
 METHOD(method_bridge_add);
 METHOD(method_bridge_del);
 METHOD(method_bridge_list);
@@ -44,6 +45,9 @@ METHOD(method_capture_start);
 METHOD(method_capture_stop);
 METHOD(method_capture_list);
 METHOD(method_events_subscribe);
+
+/* Refuses pins to lcores that there are not. Not for the model, which must bear that an lcore went away. */
+int method_check_pins(const struct model *m, const struct port_settings *set, struct err *err);
 
 /* What lcore.list says of lcore i + 1; a new reference. */
 json_t *method_lcore_json(const struct daemon *d, unsigned int i);

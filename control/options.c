@@ -13,6 +13,7 @@
 #include "control/conffile.h"
 #include "control/ids.h"
 #include "control/log.h"
+#include "control/ovsdb.h"
 #include "numa/placement.h"
 
 /* Beside the control socket lies the doorbell, whose name is longer by this. */
@@ -94,6 +95,7 @@ set_lcores(struct options *o, const char *value, struct err *err)
 	if (placement_check_spec(value, &why) < 0)
 		return REFUSE("lcores", err, "%s", why.message);
 	set_text(&o->lcores, value);
+	o->lcores_given = true;
 	return 0;
 }
 
@@ -199,8 +201,17 @@ set_rebalance(struct options *o, const char *value, struct err *err)
 static int
 set_ovsdb(struct options *o, const char *value, struct err *err)
 {
-	(void)o;
-	return REFUSE("ovsdb", err, "ovsdb (%s) is not in this version; leave it out", value);
+	size_t len = strlen(value), prefix = strlen(OVSDB_TARGET_PREFIX);
+
+	if (strncmp(value, OVSDB_TARGET_PREFIX, prefix) != 0 || value[prefix] != '/' ||
+	    len - prefix >= DP_PATH_SIZE)
+		return REFUSE("ovsdb", err,
+			      "ovsdb must be " OVSDB_TARGET_PREFIX
+			      "PATH with an absolute path of at"
+			      " most %d bytes, such as unix:/run/openvswitch/db.sock, not \"%s\"",
+			      DP_PATH_SIZE - 1, value);
+	set_text(&o->ovsdb, value);
+	return 0;
 }
 
 /* DPDK prints its help and ends the process. */
@@ -304,7 +315,9 @@ static const struct key keys[] = {
 	{"idle", "poll|sleep", "what a CPU without work does [sleep]", set_idle, NULL},
 	{"rebalance", "auto|off", "queues of a CPU that has too much go to others [auto]",
 	 set_rebalance, NULL},
-	{"ovsdb", "TARGET", "not in this version", set_ovsdb, NULL},
+	{"ovsdb", "unix:PATH",
+	 "Open_vSwitch database whose bridges of datapath_type sluice\nare served [none]",
+	 set_ovsdb, NULL},
 	{"eal", "\"ARGS\"", "more arguments for DPDK's EAL", set_eal, NULL},
 	{"log-level", "LEVEL", "error, warning, notice, info or debug [info]", set_log_level, NULL},
 	{"socket-group", "NAME", "group of guests' sockets [" OPTIONS_SOCKET_GROUP "]",
@@ -569,6 +582,7 @@ options_free(struct options *o)
 	free(o->control);
 	free(o->state_dir);
 	free(o->lcores);
+	free(o->ovsdb);
 	free(o->group);
 	free(o->eal);
 	free(o->socket_group);

@@ -35,6 +35,8 @@ struct options {
 	struct options_list socket_dirs; /* at least one */
 	char *state_dir; /* "none": no state */
 	char *lcores; /* placement_check_spec() has passed it */
+	bool lcores_given; /* somebody wrote it */
+	char *ovsdb; /* "unix:PATH"; NULL: none */
 	unsigned int n_memory; /* 0: auto */
 	unsigned int memory_mib[DP_NODES_MAX];
 	bool reserve_hugepages;

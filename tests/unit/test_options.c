@@ -201,7 +201,8 @@ the_file_is_refused_by_line(void **state)
 		{"socket-mode = \"0999\"\n", 1, "socket-mode"},
 		{"log-level = loud\n", 1, "log-level"},
 		{"datapath = magic\n", 1, "datapath"},
-		{"ovsdb = \"unix:/x\"\n", 1, "ovsdb"},
+		{"ovsdb = \"tcp:127.0.0.1:6640\"\n", 1, "ovsdb"},
+		{"ovsdb = \"unix:db.sock\"\n", 1, "ovsdb"},
 		{"config-check = true\n", 1, "config-check"},
 	};
 
