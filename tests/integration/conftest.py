@@ -15,6 +15,7 @@ import pytest
 import initramfs
 from net import Net
 from netns import Netns, remove_orphans, unique_name
+from ovsdb import Database, Served
 from sluice import BUILD, SLUICED, Sluiced
 
 _bridges = itertools.count()
@@ -107,3 +108,22 @@ def net(make_net):
     bridge = make_net()
     yield bridge
     bridge.check_accounts()
+
+
+@pytest.fixture(scope="module")
+def served(scratch, netns):
+    """A database without ovs-vswitchd, and a sluiced that serves it, for the tests of a module."""
+    database = Database(scratch())
+    daemon = Sluiced(scratch(), "--ovsdb", database.target, netns=netns.name)
+    yield Served(database, daemon)
+    status = daemon.stop()
+    database.close()
+    assert status == 0, f"sluiced ended with {status}:\n{daemon.process.output()[-4000:]}"
+
+
+@pytest.fixture
+def ovs(served):
+    """With a bridge for one test."""
+    served.add_br()
+    yield served
+    served.db.vsctl("--if-exists", "del-br", served.bridge)

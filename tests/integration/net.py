@@ -62,14 +62,14 @@ class Net:
         self.sluiced.wait_state(port["name"], "up")
         return member
 
-    def uplink(self, name, **params):
-        """An uplink over a veth pair, with raw frames at its far end."""
+    def uplink(self, name, device="", **params):
+        """An uplink over a veth pair, with raw frames at its far end. `device`: more devargs."""
         number = sum(member.is_uplink for member in self.members)
         dev = f"{self.bridge}u{number}"
         self.netns.veth(dev, f"{dev}h")
         self.sluiced.rpc(
             "uplink.add", name=f"{self.bridge}-{name}", bridge=self.bridge,
-            devargs=f"net_af_packet_{dev},iface={dev}",
+            devargs=f"net_af_packet_{dev},iface={dev}{device}",
             **params)
         host = Host(self.netns, f"{dev}h")
         return self._join(Member(f"{self.bridge}-{name}", host, self._reach(params), True))

@@ -39,8 +39,8 @@ class Sluiced:
             conf.touch()
             args = ("-c", conf, *args)
         self._args = ["--control", self.control, "--socket-dir", self.socket_dir,
-                      "--state-dir", self.state_dir, "--lcores", lcores, "--memory", memory,
-                      "--idle", idle, *args]
+                      "--state-dir", self.state_dir, "--memory", memory, "--idle", idle,
+                      *(["--lcores", lcores] if lcores else []), *args]
         self.socket_dir.mkdir(exist_ok=True)
         self.state_dir.mkdir(exist_ok=True)
         self.process = None

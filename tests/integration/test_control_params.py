@@ -25,10 +25,12 @@ def ints(low, high):
 
 
 BAD_VLAN, BAD_MTU = ints(1, 4094), ints(68, 9702)
+# Those that are words want a vlan.
+BAD_MODES = NOT_TEXT + ["", "Access", "native", "access trunk", "access", "native-tagged"]
 BAD_BOOL = [1, 0, "true", None, [], {}]
 BAD_NODE = ["", "0", "any", -1, 1.5, True, None, [], {}, 1000, 2**40]
 NAME = {"name": BAD_NAMES}
-LIMITS = {"rate_mbps": ints(0, 10**6), "burst_kb": ints(0, 10**9),
+LIMITS = {"rate_mbps": ints(0, 10**6), "rate_kbps": ints(0, 10**9), "burst_kb": ints(0, 10**9),
           **{f"storm_{kind}_pps": ints(0, 10**9) for kind in ("broadcast", "multicast", "unknown")}}
 BAD_RETRIES = ints(0, 32)
 PARK = {"park_ms": ints(0, 600000), "park_frames": ints(0, 1 << 20)}
@@ -42,6 +44,7 @@ BAD_MAPS = NOT_OBJECT + [{f"02:00:00:00:00:{i:02x}": {} for i in range(65)},
                          {"x": {}}, {"02:00:00:00:00:01": {}}, {"02:00:00:00:00:01": {"path": "p"}}]
 CHECK = {"vm": {"type": "User", "state": "Running"}, "offering": {},
          "source": {"name": "h1"}, "destinations": []}
+CARD = {"port": "csdpdk-1", "mac": "02:00:00:00:00:01", "socket_dir": "/run"}
 
 # method: (a request that is right but for the parameter at hand, {parameter: wrong values},
 #          the parameters that must be there)
@@ -56,7 +59,8 @@ METHODS = {
     "uplink.add": (
         {"name": "new", "bridge": "there", "devargs": "net_null0"},
         {**NAME, "bridge": BAD_NAMES, "devargs": NOT_TEXT + ["", "x" * 100000, "net_null0\n"],
-         "vlan": BAD_VLAN, "trunks": BAD_TRUNKS, "mtu": BAD_MTU, **LIMITS},
+         "vlan": BAD_VLAN, "trunks": BAD_TRUNKS, "mtu": BAD_MTU, **LIMITS, "vlan_mode": BAD_MODES,
+         "queues": ints(1, 16), "lcore": BAD_LCORES + [[1, 1]]},
         ["name", "bridge", "devargs"]),
     "uplink.del": ({"name": "nosuch"}, NAME, ["name"]),
     "uplink.list": ({}, {}, []),
@@ -64,8 +68,8 @@ METHODS = {
         {"name": "new", "bridge": "there"},
         {**NAME, "bridge": BAD_NAMES, "mode": NOT_TEXT + ["", "Server", "both", "x" * 100000],
          "socket": NOT_TEXT + ["", "x" * 100000, "/run/a\nb"], "mac": BAD_MACS, "vlan": BAD_VLAN,
-         "trunks": BAD_TRUNKS, "queues": ints(1, 10**6), "mtu": BAD_MTU, "node": BAD_NODE,
-         "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"], **LIMITS,
+         "trunks": BAD_TRUNKS, "vlan_mode": BAD_MODES, "queues": ints(1, 10**6), "mtu": BAD_MTU,
+         "node": BAD_NODE, "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"], **LIMITS,
          "tx_retries": BAD_RETRIES, "datapath": NOT_TEXT + ["", "Direct", "own"], **PARK,
          "incoming": BAD_BOOL, "lcore": BAD_LCORES + [[1, 1]]},
         ["name", "bridge"]),
@@ -75,8 +79,8 @@ METHODS = {
     "port.set": (
         {"name": "port"},
         {**NAME, "mac": BAD_MACS, "vlan": BAD_VLAN, "trunks": BAD_TRUNKS, "mtu": BAD_MTU,
-         "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"], **LIMITS,
-         "tx_retries": BAD_RETRIES, **PARK, "lcore": BAD_LCORES + [2, [1, 1]]},
+         "vlan_mode": BAD_MODES, "learn": BAD_BOOL, "switching": NOT_TEXT + ["", "VEB", "vepaa"],
+         **LIMITS, "tx_retries": BAD_RETRIES, **PARK, "lcore": BAD_LCORES + [2, [1, 1]]},
         ["name"]),
     "port.drain": ({"name": "port"}, {**NAME, "timeout_ms": ints(1, 60000) + [0],
                                       "then": NOT_TEXT + ["", "Park", "wait"]}, ["name"]),
@@ -87,6 +91,20 @@ METHODS = {
     "lcore.rebalance": ({}, {"dry_run": BAD_BOOL, "across_nodes": BAD_BOOL}, []),
     "numa.show": ({}, {}, []),
     "host.capabilities": ({}, {}, []),
+    "offering.resolve": (
+        {"offering": {}},
+        {"offering": NOT_OBJECT + [{"details": "x"}, {"details": [1]}],
+         "vm": NOT_OBJECT + [{"type": 1}, {"details": 1}, {"extraconfig": 1}],
+         "settings": NOT_OBJECT + [{"additional_vm_configuration": value} for value in (1, "x", {})],
+         "path": NOT_TEXT + ["", "Start", "stop"]}, ["offering"]),
+    "offering.interface": (
+        CARD, {"mac": [*NOT_TEXT, "", "x", "01:00:5e:00:00:01"],
+               "socket_dir": NOT_TEXT + ["", "relative", "/run/..", "/run/a\nb", "/" + "x" * 110],
+               "queues": ints(1, 16), "interface_extra": NOT_OBJECT + [{"x": 1}]},
+        ["port", "mac", "socket_dir"]),
+    "offering.xml": (
+        {"offering": {}, **CARD}, {"offering": NOT_OBJECT, "vm": NOT_OBJECT, "settings": NOT_OBJECT,
+                                   "queues": ints(1, 16)}, ["offering"]),
     "migration.check": (
         CHECK,
         {"vm": NOT_OBJECT + [{}, {"type": 1, "state": "Running"}, {"type": "User"}],
@@ -222,6 +240,10 @@ def test_stable_text_codes(daemon, method, params, code):
     ("port.attach", {"name": "new", "bridge": "there", "burst_kb": 1}),
     ("port.set", {"name": "port", "burst_kb": 1}),
     ("port.set", {"name": "port", "rate_mbps": 0, "burst_kb": 1}),
+    ("port.set", {"name": "port", "rate_mbps": 1, "rate_kbps": 1}),
+    ("port.set", {"name": "port", "vlan_mode": "native-tagged", "trunks": [5]}),
+    ("port.set", {"name": "port", "vlan_mode": "native-tagged", "vlan": 5, "trunks": [0]}),
+    ("port.set", {"name": "port", "vlan_mode": "trunk", "vlan": 5}),
     ("port.set", {"name": "port", "datapath": "library"}),
     ("port.set", {"name": "port"}),
     ("port.set", {"name": "port", "vlan": 5, "trunks": [6]}),

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from frames import BROADCAST, assert_got, frame, with_tag
+from frames import BROADCAST, assert_got, frame, mac_bytes, with_tag
 from net import Member
 from rpc import Connection, Refused
 from sluice import SLUICECTL
@@ -366,6 +366,37 @@ def test_the_guest_of_a_trunk_is_announced_in_all_its_vlans(make_net, events):
     assert events.expect("port.announced")["port"] == a.name
     got = uplink.end.recv_until(lambda got: got[6:16] == with_tag(rarp(A), 11)[6:16])
     assert [each for each in got if each[6:16] == with_tag(rarp(A), 10)[6:16]]
+
+
+@pytest.mark.parametrize("mode", ["native-tagged", "native-untagged"])
+def test_the_guest_of_a_native_port_is_announced_in_its_native_vlan_too(make_net, events, mode):
+    net = make_net()
+    uplink = net.uplink("up")
+    net.attach("a", mac=A, incoming=True, vlan_mode=mode, vlan=10, trunks=[10, 11])
+    a = come_back(net, "a")
+    assert events.expect("port.announced")["port"] == a.name
+    got = uplink.end.recv_until(lambda got: got[6:16] == with_tag(rarp(A), 11)[6:16])
+    assert [each[12:16] for each in got if each[6:12] == mac_bytes(A)] == \
+        [with_tag(rarp(A), vlan)[12:16] for vlan in (10, 11)]
+
+
+@DATAPATHS
+@pytest.mark.parametrize("mode", ["native-tagged", "native-untagged"])
+def test_what_waits_for_the_guest_of_a_native_port_goes_after_it(make_net, datapath, mode):
+    net = make_net()
+    a = net.guest("a", mac=A, vlan_mode=mode, vlan=10, park_ms=60000, datapath=datapath)
+    b, c = net.guest("b", mac=B, vlan=10), net.guest("c", mac=OUTSIDE, vlan=11)
+    uplink = net.uplink("up")
+    leave(net, a)
+    parked = numbered(B, A, 4)
+    send_all(net, b, parked)
+    other = numbered(OUTSIDE, A, 1)
+    send_all(net, c, other)
+    assert net.sluiced.stats(a.name)["parked"] == 5
+    net.send(uplink, with_tag(rarp(A), 10))
+    got = uplink.end.recv_until(lambda got: got[16:60] == other[0][12:56])
+    assert [each[:64] for each in got if each[12:16] == bytes.fromhex("8100000a")] == \
+        [with_tag(each, 10)[:64] for each in parked]
 
 
 def test_a_trunk_guest_moves_in_all_its_vlans(make_net, events):

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is not delivered, and under which name it is counted."""
 
+import random
+
 import pytest
 
 import vhostguest
 from frames import BROADCAST, assert_got, frame
+from packets import UDP, request
 from wait import wait_until
 
 MAC_A, MAC_B, MAC_C = (f"02:00:00:00:02:0{i}" for i in "abc")
@@ -200,3 +203,12 @@ def test_frame_in_many_descriptors(net):
         net.send(a, one, cut=cut)
         assert_got(net.received(b), one)
     assert a.end.outstanding() == 0
+
+
+def test_no_queue_of_a_device_is_forgotten(net):
+    """With one lcore: net_af_packet has the kernel divide flows among all the queues that it has."""
+    guest, uplink = net.guest("a", mac=MAC_A), net.uplink("up", ",qpairs=4")
+    rng = random.Random(7)
+    for number in range(64):
+        net.send(uplink, request(rng, number, MAC_A, MAC_B, None, False, UDP, 20).frame)
+    assert net.stats(guest)["rx_packets"] == 64

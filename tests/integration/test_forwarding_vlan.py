@@ -147,6 +147,91 @@ def test_uplink_with_an_access_vlan(net):
     assert_got(net.received(uplink))
 
 
+NATIVE = {"tagged": {"vlan_mode": "native-tagged", "vlan": 10},
+          "untagged": {"vlan_mode": "native-untagged", "vlan": 10}}
+ON_BOTH_PATHS = pytest.mark.parametrize("datapath", ["direct", "library"])
+
+
+@ON_BOTH_PATHS
+@pytest.mark.parametrize("size", [60, 1514])
+def test_untagged_frames_of_a_native_port_are_in_its_vlan(net, datapath, size):
+    tagged, untag = (net.guest(name, trunks=[20], datapath=datapath, **mode)
+                     for name, mode in NATIVE.items())
+    access, other, trunk = net.guest("a", vlan=10), net.guest("b", vlan=20), net.uplink("up")
+    for sender, receiver, form in ((tagged, untag, lambda each: each),
+                                   (untag, tagged, lambda each: with_tag(each, 10))):
+        out = frame(BROADCAST, MAC_A, size=size)
+        net.send(sender, out)
+        assert_got(net.received(receiver), form(out))
+        assert_got(net.received(access), out)
+        assert_got(net.received(trunk), with_tag(out, 10))
+    assert_got(net.received(other))
+
+
+@ON_BOTH_PATHS
+def test_what_leaves_a_native_port(net, datapath):
+    """The native VLAN in the port's form, the others with tags, VLAN 0 not at all."""
+    tagged, untag = (net.guest(name, trunks=[20], datapath=datapath, **mode)
+                     for name, mode in NATIVE.items())
+    trunk, plain = net.guest("a"), net.guest("b", trunks=[0])
+    sent = [frame(BROADCAST, MAC_A, vlan=vlan, size=size) for size in (60, 1514)
+            for vlan in (10, 20, 10, 30)] + [frame(BROADCAST, MAC_A)]
+    for each in sent:
+        net.send(trunk, each)
+    carried = [each for i, each in enumerate(sent[:8]) if i % 4 != 3]
+    assert_got(net.received(tagged), *carried)
+    assert_got(net.received(untag), *(each if i % 3 == 1 else untagged(each)
+                                      for i, each in enumerate(carried)))
+    assert_got(net.received(plain), sent[-1])
+    for port in (tagged, untag):
+        net.send(port, frame(BROADCAST, MAC_B, vlan=30))
+        assert net.stats(port)["tx_dropped_by"]["vlan"] == 1
+
+
+def test_an_uplink_with_a_native_vlan(net):
+    """As the port of a switch that a host is on: management untagged, guests with tags."""
+    uplink = net.uplink("up", **NATIVE["untagged"])
+    ten, twenty = net.guest("a", vlan=10), net.guest("b", vlan=20)
+    inward, tagged = frame(BROADCAST, MAC_D), frame(BROADCAST, MAC_D, vlan=20)
+    net.send(uplink, inward)
+    net.send(uplink, tagged)
+    assert_got(net.received(ten), inward)
+    assert_got(net.received(twenty), untagged(tagged))
+    for guest, form in ((ten, lambda each: each), (twenty, lambda each: with_tag(each, 20))):
+        out = frame(MAC_D, MAC_A)
+        net.send(guest, out)
+        assert_got(net.received(uplink), form(out))
+
+
+def test_a_second_tag_does_not_come_to_light_behind_a_native_one(net):
+    """Or a guest could send into VLANs that it has not, by way of the next switch."""
+    uplink, guest = net.uplink("up", **NATIVE["untagged"]), net.guest("a", trunks=[10])
+    net.send(guest, with_tag(with_tag(frame(BROADCAST, MAC_A), 20), 10))
+    assert_got(net.received(uplink))
+    assert net.stats(guest)["tx_dropped_by"]["no_output"] == 0  # the beacon has got it
+
+
+def test_modes_are_told_and_changed(net):
+    port = net.guest("a")
+    assert net.sluiced.port(port.name)["vlan_mode"] == "trunk"
+    net.sluiced.rpc("port.set", name=port.name, vlan=10, trunks=[20], vlan_mode="native-untagged")
+    port.vlan = 10
+    told = net.sluiced.port(port.name)
+    assert (told["vlan_mode"], told["vlan"], told["trunks"]) == ("native-untagged", 10, [20])
+    text = net.sluiced.ctl("port", "get", port.name).stdout
+    assert "10 native, trunk 20 (native-untagged: " in text
+    other = net.guest("b", vlan=10)
+    out = frame(BROADCAST, MAC_B)
+    net.send(other, out)
+    assert_got(net.received(port), out)
+    refused = net.sluiced.refusal("port.set", name=port.name, vlan_mode="native-tagged")
+    assert refused.param == "vlan_mode" and "needs a vlan" in refused.message
+    net.sluiced.rpc("port.set", name=port.name, vlan=10)
+    assert net.sluiced.port(port.name)["vlan_mode"] == "access"
+    net.sluiced.rpc("port.set", name=port.name, vlan_mode="trunk")
+    assert net.sluiced.port(port.name)["vlan"] is None
+
+
 def test_vlan_changes_while_the_port_is_up(net):
     a, b = net.guest("a", vlan=10), net.guest("b", vlan=20)
     net.send(a, frame(BROADCAST, MAC_A))

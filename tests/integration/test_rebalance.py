@@ -110,6 +110,37 @@ def test_an_overloaded_lcore_is_relieved_by_itself(start):
     assert sorted(lcores_of(daemon, "up")) == [IDLE, BUSY]
 
 
+def test_queues_of_an_uplink_can_be_pinned(start):
+    daemon = start()
+    up = dict(bridge=BRIDGE, devargs="net_null0")
+    told = daemon.ctl_json("uplink", "add", "up", "--bridge", BRIDGE, "--devargs", "net_null0",
+                           "--queues", "3", "--lcore", "2,auto,2")
+    assert told["lcore"] == [2, "auto", 2]
+    for _ in range(2):
+        assert [lcores_of(daemon, "up")[i] for i in (0, 2)] == [2, 2]
+        (told,) = daemon.rpc("uplink.list")
+        assert [queue["pinned"] for queue in told["queues"]] == [True, False, True]
+        moves = daemon.rpc("lcore.rebalance", dry_run=True)["moves"]
+        assert not [move for move in moves if move["queue"] != 1], moves
+        daemon.kill()
+        daemon.start()
+    daemon.rpc("uplink.del", name="up")
+    daemon.rpc("uplink.add", name="all", **up, lcore=BUSY)
+    assert lcores_of(daemon, "all") == [BUSY, BUSY], "as many as there are lcores"
+    for params in ({"lcore": 3}, {"lcore": [1, 1]}, {"queues": 2, "lcore": [1]}):
+        assert daemon.refusal("uplink.add", name="x", **up, **params).param == "lcore", params
+
+
+def test_an_uplink_has_no_more_queues_than_its_device(start):
+    daemon = start()
+    for devargs, queues, why in (("", 2, "has 1 receive queue, not 2"),
+                                 (",qpairs=2", 1, "needs all of them")):
+        refused = daemon.refusal("uplink.add", name="up", bridge=BRIDGE, queues=queues,
+                                 devargs="net_af_packet0,iface=lo" + devargs)
+        assert refused.text_code == "queues-refused" and refused.param == "queues"
+        assert why in refused.message
+
+
 def test_pins_outlive_a_restart(start):
     daemon = start()
     attach(daemon, "p", queues=2)

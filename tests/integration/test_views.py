@@ -195,6 +195,8 @@ def test_trunk_into_another_switch(make_net, subscription, directory):
         other.start()
         net.sluiced.rpc("uplink.add", name="trunk", bridge=net.bridge,
                         devargs=f"net_virtio_user0,path={path},queues=1")
+        event = subscription.next_event(lambda event: event["type"] == "uplink.up")
+        assert event["port"] == "trunk"
         guest = net.guest("a")
         sent = frame(BROADCAST, "02:00:00:00:05:0a")
         net.send(guest, sent)
