@@ -123,15 +123,7 @@ class Libvirtd:
         self.start()
 
     def start(self):
-        """Starts it, again too, and returns when it answers. It was seen once to hang in its first
-        look at QEMU, before anything of ours ran: then it is started once more."""
-        try:
-            self._start()
-        except AssertionError as failure:
-            print(f"once more: {failure}")
-            self._start()
-
-    def _start(self):
+        """Starts it, again too, and returns when it answers."""
         self.process = Process(self.argv, self.directory / "libvirtd.log")
         try:
             self.process.wait_until(self._answers, "libvirtd to answer", START_DEADLINE_S)
